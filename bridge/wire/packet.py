@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import Literal, NamedTuple, Protocol
 
+from bridge.api.items import HoleReason
+
 MAX_SEQUENCE = 2**53 - 2
 """The highest sequence number: Lua and JSON hold integers exactly up to 2^53, and next = last + 1 must fit too."""
 
@@ -56,7 +58,8 @@ class Packet(NamedTuple):
     fragment: Fragment | None = None
     last: int = 0  # HOLE: the last missing number
     channel: int | None = None  # native: the channel's number; other protocols have none
-    sent_ns: int | None = None  # native: the sender's clock
+    sent_ns: int | None = None  # native: the sender's clock, Unix epoch
+    origin: int | None = None  # native: the mark of the bridge that sent it, if it bears one
 
 
 class Malformed(NamedTuple):
@@ -80,7 +83,9 @@ class Codec(Protocol):
     fragments: bool  # messages may span datagrams
     heartbeats: bool
     holes: bool  # has a packet that announces holes
-    session_bytes: int  # length of a session on this wire
+    session_bytes: int  # length of a session on this wire; 0: the wire has none
+    first_sequence: int  # the lowest number that a sender may use on this wire
+    max_message: int  # bytes of the largest message that is accepted and sent
 
     def decode(self, datagrams: Sequence[bytes]) -> Decoded:
         """Packets and malformed datagrams, each in the order of the datagrams; together exactly one per datagram."""
@@ -97,8 +102,13 @@ class Codec(Protocol):
     def message_bytes(self) -> int:
         """Bytes that each message of a packet needs besides its payload."""
 
+    def fragment_bytes(self) -> int:
+        """Bytes of a fragment's datagram that are not its piece; 0 where the wire has no fragments."""
+
     def max_messages(self) -> int:
         """The most messages that one packet can hold."""
+
+    # Encoders raise ValueError for what this wire cannot carry: that is our own mistake, the limits above tell it.
 
     def encode_data(self, session: bytes, sequence: int, payloads: Sequence[bytes], sent_ns: int) -> bytes: ...
 
@@ -108,6 +118,8 @@ class Codec(Protocol):
 
     def encode_heartbeat(self, session: bytes, next_sequence: int, sent_ns: int) -> bytes: ...
 
-    def encode_hole(self, session: bytes, first: int, last: int, sent_ns: int) -> bytes: ...
+    def encode_hole(
+        self, session: bytes, first: int, last: int, sent_ns: int, reason: HoleReason = "announced"
+    ) -> bytes: ...
 
     def encode_end(self, session: bytes, next_sequence: int, sent_ns: int) -> bytes: ...
