@@ -22,10 +22,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+from bridge.api import options
 from bridge.api.context import Context
 from bridge.api.errors import ConnectorError
 from bridge.api.items import Item, Stream
-from bridge.api.options import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,9 @@ class Listener(Protocol):
 class MessageSink(Protocol):
     """Stores messages. See the module's text for the order of calls."""
 
-    Options: ClassVar[type[Options]]
+    @property
+    def Options(self) -> type[options.Options]: ...  # noqa: N802 - a class; read-only, so that a nested class fits
+
     capabilities: ClassVar[Capabilities]
     columns: ClassVar[frozenset[str]]  # the columns that it needs in a MessageBatch
 
@@ -104,7 +106,8 @@ class Outlet(Protocol):
 class DatagramSink(Protocol):
     """Sends datagrams. Numbering, packing, heartbeats and pacing are the engine's."""
 
-    Options: ClassVar[type[Options]]
+    @property
+    def Options(self) -> type[options.Options]: ...  # noqa: N802 - a class; read-only, so that a nested class fits
 
     def __init__(self, options: Any, context: Context) -> None: ...
 

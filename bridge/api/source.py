@@ -18,11 +18,11 @@ every route has taken everything up to it; it may be called with a position that
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
+from bridge.api import options
 from bridge.api.context import Context
 from bridge.api.items import Item
-from bridge.api.options import Options
 
 
 class Sample(NamedTuple):
@@ -65,7 +65,8 @@ class DatagramLine(Protocol):
 class DatagramSource(Protocol):
     """Moves datagrams of several channels in. See the module's text for the order of calls."""
 
-    Options: ClassVar[type[Options]]
+    @property
+    def Options(self) -> type[options.Options]: ...  # noqa: N802 - a class; read-only, so that a nested class fits
 
     def __init__(self, options: Any, context: Context) -> None: ...
     async def open(self) -> None: ...
@@ -89,7 +90,8 @@ class Start:
 class MessageSource(Protocol):
     """Reads messages that are stored somewhere. See the module's text for the order of calls."""
 
-    Options: ClassVar[type[Options]]
+    @property
+    def Options(self) -> type[options.Options]: ...  # noqa: N802 - a class; read-only, so that a nested class fits
 
     def __init__(self, options: Any, context: Context) -> None: ...
 

@@ -12,11 +12,11 @@ The lower bound is fetched after the data, since some systems clamp a range sile
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
+from bridge.api import options
 from bridge.api.context import Context
 from bridge.api.items import MessageBatch, Stream
-from bridge.api.options import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,8 @@ class StreamInfo:
 class MessageStore(Protocol):
     """Reads what a sink of the same system stored; also from another process while it is written."""
 
-    Options: ClassVar[type[Options]]
+    @property
+    def Options(self) -> type[options.Options]: ...  # noqa: N802 - a class; read-only, so that a nested class fits
 
     def __init__(self, options: Any, context: Context) -> None: ...
     async def open(self) -> None: ...
