@@ -15,12 +15,12 @@ from typing import Any
 from bridge.api import BridgeError
 
 
-class StateNotWritable(BridgeError):
+class StateError(BridgeError):
     """The state directory cannot be used; exit status 74."""
 
 
 class State:
-    """Owns one state directory for the life of a process. Raises `StateNotWritable` at `open()`."""
+    """Owns one state directory for the life of a process. Raises `StateError` at `open()`."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -32,7 +32,7 @@ class State:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StateNotWritable(
+            raise StateError(
                 f"the state directory {self.directory} cannot be written: {error.strerror}",
                 hint="set `state` in [bridge] to a directory that this user may write",
             ) from None
@@ -42,7 +42,7 @@ class State:
             holder = os.read(self._lock, 32).decode(errors="replace").strip() or "unknown"
             os.close(self._lock)
             self._lock = None
-            raise StateNotWritable(
+            raise StateError(
                 f"the state directory {self.directory} is in use by process {holder}",
                 hint="give each bridge its own `name` or `state`",
             ) from None
@@ -81,12 +81,12 @@ class State:
             try:
                 loaded = json.loads(path.read_text())
             except (OSError, ValueError) as error:
-                raise StateNotWritable(
+                raise StateError(
                     f"{path} cannot be read: {error}",
                     hint="move the file away to start again from the configured `start`",
                 ) from None
             if loaded.get("format") != 1:
-                raise StateNotWritable(
+                raise StateError(
                     f"{path} has format {loaded.get('format')}, this version reads 1",
                     hint="use the bridge version that wrote it, or move the file away",
                 )
