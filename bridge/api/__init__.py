@@ -4,6 +4,7 @@ Items (what flows), sources, sinks, stores (the contracts), options (the declara
 context that gives a connector its metrics, events, secrets and a place for blocking calls.
 """
 
+from bridge.api.address import Address, AddressError, AddressField
 from bridge.api.context import Context, Counter, Severity
 from bridge.api.errors import (
     BridgeError,
@@ -27,6 +28,9 @@ from bridge.api.source import DatagramLine, DatagramSource, Drain, MessageSource
 from bridge.api.store import Data, MessageStore, Never, NotYet, Piece, StreamInfo, Trimmed
 
 __all__ = [
+    "Address",
+    "AddressError",
+    "AddressField",
     "BridgeError",
     "Capabilities",
     "ConfigurationError",
