@@ -36,6 +36,9 @@ AssignedTo = Literal["protocol", "organisation"]
 Forwarded = Literal["no", "within", "yes"]
 
 
+_FORWARDED: dict[str, Forwarded] = {"no": "no", "within": "within", "yes": "yes"}
+
+
 class _Range(NamedTuple):
     first: int
     last: int
@@ -97,8 +100,7 @@ def _blocks() -> list[_Block]:
     for line in IPV4_BLOCKS.strip().splitlines():
         left, scope, forwarded = (part.strip() for part in line.split("|"))
         first, last, name = left.split(None, 2)
-        assert forwarded in ("no", "within", "yes")
-        found.append(_Block(int(IPv4Address(first)), int(IPv4Address(last)), name, scope, forwarded))
+        found.append(_Block(int(IPv4Address(first)), int(IPv4Address(last)), name, scope, _FORWARDED[forwarded]))
     return found
 
 
@@ -138,11 +140,16 @@ def explain(group: IP) -> Explanation:
 def _explain_ipv4(group: IPv4Address) -> Explanation:
     number, packed = int(group), group.packed
     block = next(b for b in _blocks() if b.first <= number <= b.last)
-    found = next(((r.name, to) for r, to in _assigned_ipv4() if r.first <= number <= r.last), (None, None))
+    name: str | None = None
+    assigned_to: AssignedTo | None = None
+    for entry, to in _assigned_ipv4():
+        if entry.first <= number <= entry.last:
+            name, assigned_to = entry.name, to
+            break
     flooded = packed[1] & 0x7F == 0 and packed[2] == 0
     notes = []
     if block.scope == "link":
-        if found[0] is None:
+        if name is None:
             notes.append("unassigned today: good for tests on one link, IANA may assign it any time")
         notes.append("switches flood it to every port, whoever joined")
     elif flooded:
@@ -153,16 +160,17 @@ def _explain_ipv4(group: IPv4Address) -> Explanation:
         notes.append("belongs to the holder of a unicast prefix that its middle octets spell (RFC 6034)")
     if packed[0] == 232:
         notes.append("receivers must name the senders: S@GROUP:PORT")
-    if "reserved" in block.name and found[0] is None:
+    if "reserved" in block.name and name is None:
         notes.append("reserved by IANA: inside an organisation 239.192.0.0/14 is the right choice")
-    if packed[0] == 239 and packed[2] == 255 and found[0] is None and block.scope != "site":
+    if packed[0] == 239 and packed[2] == 255 and name is None and block.scope != "site":
         notes.append("the last 256 addresses of a scope are kept for its own services (RFC 2365 9)")
     return Explanation(
         group,
         block.name,
         block.scope,
         block.forwarded,
-        *found,
+        name,
+        assigned_to,
         mac_address(group),
         flooded,
         packed[0] == 232,
