@@ -140,7 +140,8 @@ class OutletLine:
 
     def settle(self, datagrams: Sequence[bytes], position: int, taken: int) -> None:
         """All lines together took `taken` of the list, this one `position`."""
-        self.ahead = list(datagrams[taken:position])
+        sent = self.ahead if len(self.ahead) > len(datagrams) else datagrams[:position]
+        self.ahead = list(sent[taken:])
         if taken > position:
             self.missed += taken - position
             self._missed_counter.add(taken - position)
@@ -165,10 +166,10 @@ class OutletLine:
 
     def _skip(self, datagrams: Sequence[bytes]) -> int:
         """How many at the start of the list this line has sent already."""
-        ahead = self.ahead
-        if ahead and list(datagrams[: len(ahead)]) != ahead:
-            self.ahead = ahead = []  # the engine offers other datagrams: what was ahead is not offered again
-        return len(ahead)
+        known = min(len(self.ahead), len(datagrams))
+        if list(datagrams[:known]) != self.ahead[:known]:
+            self.ahead, known = [], 0  # the engine offers other datagrams: what was ahead is not offered again
+        return known
 
     def _emit(self, code: str, severity: Any, text: str) -> None:
         where = f"line {self.name} of {self._channel} ({self._address})"
