@@ -109,9 +109,20 @@ class SecretValue:
         return hash(self._value)
 
 
+class Referenced(str):
+    """Text that the loader took from the environment or from a file, not from the configuration itself.
+
+    It becomes plain text in every field but `Secret`, where it is the only text that is accepted.
+    """
+
+    __slots__ = ()
+
+
 def _secret(value: Any) -> SecretValue:
     if isinstance(value, SecretValue):
         return value
+    if isinstance(value, Referenced):
+        return SecretValue(str(value))
     raise ValueError('a secret is not written into the file; use "${NAME}" for the environment or "file:PATH"')
 
 
