@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from connectors.multicast import interfaces
 from tests.integration.multicast.conftest import (
     Pair,
     Running,
@@ -150,3 +151,35 @@ def test_a_sinks_line_goes_and_comes_back_while_the_other_sends_on(
     assert received(line) == [b"3"]
     assert received(other, 3) == [b"1", b"2", b"3"]
     assert [entry["missed"] for entry in outlet.description] == [1, 0]
+
+
+def test_without_netlink_the_same_is_read_with_older_calls(
+    net: Running, pair: Pair, addresses: FreeAddresses, monkeypatch: pytest.MonkeyPatch, poll_until: PollUntil
+) -> None:
+    by_netlink = {i.name: i for i in interfaces.read_interfaces()}
+
+    def forbidden(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(interfaces.netlink, "_ask", forbidden)
+    monkeypatch.setattr(interfaces.netlink.Ear, "_open", staticmethod(forbidden))
+    by_ioctl = {i.name: i for i in interfaces.read_interfaces()}
+    assert by_ioctl.keys() == by_netlink.keys()
+    for name, found in by_ioctl.items():
+        other = by_netlink[name]
+        assert found.addresses == other.addresses[:1]
+        assert (found.index, found.up, found.running, found.loopback, found.mtu) == (
+            other.index,
+            other.up,
+            other.running,
+            other.loopback,
+            other.mtu,
+        )
+    group, port = addresses.group(), addresses.port()
+    source = net.source(f"{group}:{port}%{pair.here}", f"10.77.0.1:{port}")
+    late, unicast = source.lines()
+    assert unicast.description["joined"]
+    pair.make()
+    poll_until(source.poll, lambda: bool(late.description["joined"]))
+    send(pair, group, port, b"late")
+    assert received(late) == [b"late"]

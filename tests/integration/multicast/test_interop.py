@@ -128,9 +128,8 @@ def test_socat_receives_from_us(net: Running, addresses: FreeAddresses, processe
 
 def test_tcpdump_sees_what_we_send(net: Running, addresses: FreeAddresses, processes: Processes) -> None:
     port = addresses.port()
-    tcpdump = processes.start(
-        find("tcpdump"), "-n", "-l", "-v", "-X", "--immediate-mode", "-i", "line0", "-c", "1", "udp", "port", str(port)
-    )
+    options = ["-n", "-l", "-v", "-X", "--immediate-mode", "-Z", "root", "-c", "1"]  # the only user of the namespace
+    tcpdump = processes.start(find("tcpdump"), *options, "-i", "line0", "udp", "port", str(port))
     tcpdump.wait_for("listening on")
     deadline = time.monotonic() + 10
     outlet = net.outlet(f"{GROUP}:{port}%line1", ttl=3, dscp="AF41")
