@@ -30,7 +30,7 @@ from bridge.testing.doubles.memory import Memory, MemoryOption, last_number, see
 class MemorySink:
     """A message sink that keeps the whole contract. Everything submitted in one turn of the loop is one write.
 
-    `capacity`: items in flight before it says Full. `turns`: turns of the loop until a write. `manual`: nothing is
+    `capacity`: batches and holes in flight before it says Full. `turns`: turns of the loop until a write. `manual`: nothing is
     written before the test calls `commit()`. `failing`: the probability that a write fails, with a random part of it
     stored, drawn from `seed`.
     """
@@ -87,11 +87,12 @@ class MemorySink:
         if self.failed:
             return False
         self._check(item)
-        if len(self._pending) >= self.options.capacity:
+        number = last_number(item)
+        # Only numbers are acknowledged, so only they may make it full: else nothing would end that.
+        if number is not None and sum(last_number(i) is not None for i in self._pending) >= self.options.capacity:
             return False
         if isinstance(item, SessionStart):
             self._stream, self._last = item.stream, -1
-        number = last_number(item)
         self._last = self._last if number is None else number
         self._pending.append(item)
         self.submitted.append(item)
@@ -177,7 +178,7 @@ class SlowSink(MemorySink):
 
 
 class FullSink(MemorySink):
-    """Takes one item at a time."""
+    """Takes one batch or hole at a time."""
 
     class Options(MemorySink.Options):
         capacity: int = 1
