@@ -62,13 +62,9 @@ class References:
                         text = _replace(text, shown, written)
         return text
 
-    def redact(self, text: str) -> str:
-        """`text` from anywhere, with every confidential value replaced by stars."""
-        for reference in self.found.values():
-            if reference.confidential:
-                for _, value in reference.parts:
-                    text = text.replace(value, "***") if len(value) >= 4 else text
-        return text
+    def secrets(self) -> list[str]:
+        """The confidential values, for the redactor of logs and errors."""
+        return [value for reference in self.found.values() if reference.confidential for _, value in reference.parts]
 
 
 def _replace(text: str, value: str, written: str) -> str:

@@ -6,13 +6,30 @@ One class a kind of table; each field's description is what the reference prints
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from bridge.api import Duration, Options, Rate, Secret, Size
 from bridge.config.fields import ListenAddress, Name, Network, StartField, one_or_more, setting
+from bridge.config.keys import nearest
+from bridge.wire import NAMES as PROTOCOLS
 
 _START: Any = "latest"
 _ADMIN: Any = "127.0.0.1:9464"
+
+
+def _protocol(value: Any) -> Any:
+    if value in PROTOCOLS:
+        return value
+    near = nearest(str(value), PROTOCOLS)
+    raise ValueError(
+        f"there is no protocol {value!r}; {f'did you mean {near!r}? ' * bool(near)}there are {', '.join(PROTOCOLS)}"
+    )
+
+
+ProtocolName = Annotated[
+    str, BeforeValidator(_protocol), WithJsonSchema({"type": "string", "enum": list(PROTOCOLS), "examples": ["native"]})
+]
+"""The name of a wire protocol."""
 
 
 class LogSettings(Options):
@@ -78,7 +95,7 @@ class _DatagramSettings(Options):
 class DatagramSourceSettings(_DatagramSettings):
     """`[source.X]` of a datagram connector, and each of its `channel` tables."""
 
-    protocol: str = Field(description="how datagrams are read: raw, native or moldudp64")
+    protocol: ProtocolName = Field(description="how datagrams are read: raw, native or moldudp64")
     gap: GapSettings = Field(GapSettings(), description="gaps and what happens to them; not for raw")
     max_delay: Duration = setting(
         "1ms", "how long datagrams may wait in the socket to be taken together", ge=0.0001, le=1
@@ -87,19 +104,21 @@ class DatagramSourceSettings(_DatagramSettings):
         1_000_000, ge=1, description="numbers that one packet may leap ahead without a second one; not for raw"
     )
     silent_after: Duration = setting("5s", "a line without a datagram for so long is reported", gt=0)
-    quarantine: bool = Field(False, description="log the first bytes of datagrams that are no packets with their event")
+    quarantine: bool = Field(False, description="keep a sample of datagrams that are no packets with their event")
 
 
 class DatagramSinkSettings(_DatagramSettings):
     """`[sink.X]` of a datagram connector, and each of its `channel` tables."""
 
-    protocol: str = Field(description="how datagrams are written: raw, native or moldudp64")
+    protocol: ProtocolName = Field(description="how datagrams are written: raw, native or moldudp64")
     rate: Rate = setting("200Mbit/s", '"N/s" messages or "Nbit/s" of UDP payload, for each channel')
-    burst: Duration = setting("10ms", "how much of `rate` may be sent at once after a pause", gt=0, le=1)
+    burst: Duration = setting("5ms", "how much of `rate` may be sent at once after a pause", gt=0, le=1)
     heartbeat: Duration = setting("1s", "how often the next number is announced in silence; not for raw", gt=0)
-    end_repeats: int = Field(3, ge=1, le=100, description="how often the end of a session is announced; not for raw")
-    holes: Literal["announce", "empty"] = Field(
-        "announce", description="holes as packets of their own, or as empty messages where the protocol has none"
+    end_count: int = Field(
+        5, ge=1, le=100, description="how often the end of a session is sent, a second apart; not for raw"
+    )
+    holes: Literal["packet", "empty"] = Field(
+        "packet", description="holes as packets of their own, or as empty messages where the protocol has none"
     )
 
 

@@ -47,7 +47,7 @@ class Problem:
         return " ".join([*parts, self.hint] if self.hint else parts)
 
 
-class ConfigurationErrors(BridgeError):
+class ConfigurationErrors(BridgeError):  # noqa: N818 - plural on purpose: it carries all of them
     """The configuration cannot be used. `problems` holds everything that was found, warnings included."""
 
     def __init__(self, problems: Sequence[Problem], path: str = "") -> None:

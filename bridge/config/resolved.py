@@ -23,7 +23,7 @@ class DatagramSourceConfig:
     """`[source.X]` of a datagram connector. `channels`: the settings of every channel, the table's filled in."""
 
     name: str
-    type: str
+    kind: str  # the `type` of the table
     connector: type[DatagramSource]
     options: Options
     settings: DatagramSourceSettings
@@ -35,7 +35,7 @@ class MessageSourceConfig:
     """`[source.X]` of a message connector. Its channels are known when it is opened."""
 
     name: str
-    type: str
+    kind: str  # the `type` of the table
     connector: type[MessageSource]
     options: Options
     settings: MessageSourceSettings
@@ -47,7 +47,7 @@ class DatagramSinkConfig:
     `for_channel` those of any."""
 
     name: str
-    type: str
+    kind: str  # the `type` of the table
     connector: type[DatagramSink]
     options: Options
     settings: DatagramSinkSettings
@@ -62,7 +62,7 @@ class MessageSinkConfig:
     """`[sink.X]` of a message connector."""
 
     name: str
-    type: str
+    kind: str  # the `type` of the table
     connector: type[MessageSink]
     options: Options
     settings: MessageSinkSettings
@@ -103,6 +103,6 @@ class Config:
     references: References = field(default_factory=lambda: References({}))
     document: Mapping[str, Any] = field(default_factory=dict)
 
-    def redact(self, text: str) -> str:
-        """`text`, for example of a client library, with every secret of this configuration replaced by stars."""
-        return self.references.redact(text)
+    def secrets(self) -> list[str]:
+        """Values from the environment and files that no text may show: for the redactor, beside what Secret fields hold."""
+        return self.references.secrets()
