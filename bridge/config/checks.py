@@ -55,7 +55,10 @@ def _names(draft: Draft, report: Report) -> None:
 def _unused(draft: Draft, report: Report) -> None:
     used = {(side, name) for ends in draft.ends.values() for side, name, _ in ends}
     for side in ("source", "sink"):
-        for name in draft.declared.get(side, []):
+        declared = draft.declared.get(side, [])
+        if any(of == side and name not in declared for of, name in used):
+            continue  # a misspelt name was reported, which may mean the one that seems unused
+        for name in declared:
             if (side, name) not in used:
                 hint = "name it in a route, or remove the table"
                 report.add((side, name), "unused", f"no route uses this {side}; it is not opened", hint=hint, warn=True)

@@ -138,7 +138,11 @@ class MessageSinkSettings(Options):
     """`[sink.X]` of a message connector: the engine has no settings of its own for it in this version."""
 
 
-Destinations = Annotated[list[Name], BeforeValidator(one_or_more)]
+Destinations = Annotated[
+    list[Name],
+    BeforeValidator(one_or_more),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
 
 
 class RouteSettings(Options):
