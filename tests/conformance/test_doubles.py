@@ -1,11 +1,21 @@
 """The doubles keep the contracts: what a pipeline is tested against behaves as every connector has to."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bridge.api import Stream
-from bridge.testing.conformance import SinkSuite
-from bridge.testing.doubles import FullSink, Memory, MemorySink, MemorySource, MemoryStore, SlowSink
+from bridge.testing.conformance import DatagramSinkSuite, DatagramSourceSuite, SinkSuite, SourceSuite, StoreSuite
+from bridge.testing.doubles import (
+    FullSink,
+    Memory,
+    MemoryDatagramSink,
+    MemoryDatagramSource,
+    MemorySink,
+    MemorySource,
+    MemoryStore,
+    SlowSink,
+)
 
 
 class InMemory:
@@ -44,3 +54,47 @@ class TestSlowSink(InMemory, SinkSuite):
 class TestFullSink(InMemory, SinkSuite):
     name = "memory, full"
     sink = FullSink
+
+
+class TestMemoryStore(InMemory, StoreSuite):
+    name = "memory"
+
+
+class TestMemorySource(InMemory, SourceSuite):
+    name = "memory"
+
+    def source_options(self, path: Path) -> dict[str, Any]:
+        return {"memory": str(path), "follow": True}
+
+
+class TestMemorySourceThatEnds(InMemory, SourceSuite):
+    name = "memory, not following"
+    follows = False
+
+
+class TestMemoryDatagramSource(DatagramSourceSuite):
+    name = "memory"
+    source = MemoryDatagramSource
+
+    def options(self, path: Path, lines: Mapping[str, int]) -> dict[str, Any]:
+        return {"lines": dict(lines)}
+
+    async def feed(self, path: Path, source: Any, channel: str, line: str, datagrams: Sequence[bytes]) -> None:
+        source.line(channel, line).feed(datagrams)
+
+    def absent_options(self, path: Path) -> dict[str, Any]:
+        return {"lines": {"one": 2}, "absent": ["one.B"]}
+
+    async def appear(self, path: Path, source: Any) -> None:
+        source.appear("one.B")
+
+
+class TestMemoryDatagramSink(DatagramSinkSuite):
+    name = "memory"
+    sink = MemoryDatagramSink
+
+    def options(self, path: Path, lines: Mapping[str, int]) -> dict[str, Any]:
+        return {"channels": list(lines)}
+
+    async def received(self, path: Path, sink: Any, channel: str, line: str, count: int) -> list[bytes]:
+        return list(sink.outlets[channel].sent)

@@ -9,11 +9,25 @@ The suites demand what the connector's `capabilities` claim, and skip what they 
 """
 
 from bridge.testing.conformance.behaviour import RECORD, Behaviour, Place, Suite, of_suite
+from bridge.testing.conformance.datagram import DatagramSinkSuite, DatagramSourceSuite
 from bridge.testing.conformance.sink import SinkSuite
+from bridge.testing.conformance.source import SourceSuite
+from bridge.testing.conformance.store import StoreSuite
 
-__all__ = ["RECORD", "Behaviour", "Place", "SinkSuite", "Suite", "behaviours"]
+__all__ = [
+    "RECORD",
+    "Behaviour",
+    "DatagramSinkSuite",
+    "DatagramSourceSuite",
+    "Place",
+    "SinkSuite",
+    "SourceSuite",
+    "StoreSuite",
+    "Suite",
+    "behaviours",
+]
 
-SUITES: tuple[type[Suite], ...] = (SinkSuite,)
+SUITES: tuple[type[Suite], ...] = (SinkSuite, SourceSuite, StoreSuite, DatagramSourceSuite, DatagramSinkSuite)
 
 
 def behaviours() -> list[Behaviour]:

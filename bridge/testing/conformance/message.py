@@ -75,6 +75,11 @@ class MessageSuite(Suite):
 
     async def reader(self, place: Place) -> MessageStore:
         """A new store object, opened."""
+        store = self.new_store(place)
+        await store.open()
+        return store
+
+    def new_store(self, place: Place) -> MessageStore:
         if self.store is None:
             raise AssertionError(
                 "the sink claims a store, or nothing else reads it back: set `store` or write `stored`"
@@ -82,7 +87,6 @@ class MessageSuite(Suite):
         options = self.store.Options.model_validate(self.store_options(place.path))
         store = cast("MessageStore", self.store(options, place.context))
         place.on_close(store.close)
-        await store.open()
         return store
 
     async def opened_source(self, place: Place, start: Start) -> MessageSource:

@@ -175,7 +175,7 @@ class SinkLife(MessageSuite):
         demand_equal(await self.found(place), script.messages, "stored")
 
     @sink_behaviour(
-        "After close(drain=False) nothing more is acknowledged; what is stored is a prefix, and writing can go on after it."
+        "After close(drain=False) nothing more is acknowledged; a prefix is stored, and writing can go on after it."
     )
     async def test_closes_without_drain(self, place: Place) -> None:
         script = Script(stream(), seed=13).mixed(200)

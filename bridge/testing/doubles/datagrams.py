@@ -151,7 +151,7 @@ class MemoryOutlet:
 
     @property
     def description(self) -> list[dict[str, Any]]:
-        return [{"address": f"memory:{self.channel}", "up": not self.closed}]
+        return [{"line": line, "address": f"memory:{self.channel}.{line}", "up": not self.closed} for line in "AB"]
 
     def close(self) -> None:
         self.closed = True
