@@ -89,6 +89,7 @@ class StreamRow(_Row):
     missing: dict[str, int]
     released: int
     held: int
+    late: int = 0  # messages that came after they had been given up; in no sum
     gaps: Gaps
 
 
@@ -118,9 +119,9 @@ class SinkRow(_Row):
     pending_messages: dict[str, int]  # memory, disk, in_flight
     pending_bytes: dict[str, int]
     pending_oldest_seconds: float | None
-    publish_latency: dict[
-        str, float
-    ]  # histogram: upper bound in seconds as text -> cumulative count; also sum and count
+    publish_latency: dict[str, float]  # upper bound in seconds as text -> cumulative count; also sum and count
+    retention_oldest: float | None = None  # receive time of the oldest message that the store holds, where it says so
+    active: bool = True  # False: a standby that follows another bridge
 
 
 class SinkStream(_Row):
