@@ -1,14 +1,17 @@
 """A datagram source at work: its connector, one `ChannelReceiver` a channel, and the routes that take its items."""
 
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
-from bridge.api import DatagramLine, DatagramSource, Item
+from bridge.api import Context, DatagramLine, DatagramSource, Item
+from bridge.config.resolved import DatagramSourceConfig
 from bridge.core.receiver import ChannelReceiver
-from bridge.pipeline.core_events import report
+from bridge.core.settings import ReceiverSettings
+from bridge.pipeline.core_events import OnLoss, report
 from bridge.pipeline.receive import InboundChannel, ReceiveLoop
 from bridge.telemetry.events import Events
+from bridge.wire import codec
+from bridge.wire.native_layout import channel_number
 from bridge.wire.packet import Codec
 
 ItemsTaker = Callable[[str, list[Item]], None]
@@ -16,42 +19,44 @@ ItemsTaker = Callable[[str, list[Item]], None]
 
 
 class InboundSource:
-    """One `[source.X]` of datagrams. `open()` joins; items go to every taker; `poll()` once a second."""
+    """One `[source.X]` of datagrams. `prepare()`, then `open()`; items go to every taker; `poll()` once a second."""
 
     def __init__(
         self,
-        name: str,
-        kind: str,
-        connector: DatagramSource,
-        codec_of: Callable[[str], Codec],
-        receiver_of: Callable[[str, Codec, list[str]], ChannelReceiver],
+        config: DatagramSourceConfig,
+        context: Context,
         events: Events,
-        on_stop: Callable[[str, str], None],
+        session_grace: float,
+        origin: int,
+        on_loss: OnLoss,
+        raw_session: Callable[[str], tuple[bytes, int]],
     ) -> None:
-        self.name = name
-        self.kind = kind
+        self.config = config
+        self.name = config.name
         self.receivers: dict[str, ChannelReceiver] = {}
         self.codecs: dict[str, Codec] = {}
         self.lines: dict[str, list[DatagramLine]] = {}
-        self.last_item = 0.0  # loop-independent monotonic seconds of the last released item
-        self._connector = connector
-        self._codec_of = codec_of
-        self._receiver_of = receiver_of
+        self.stopped: set[str] = set()
+        self.last_item: float | None = None  # monotonic seconds of the last items
+        self._connector: DatagramSource = config.connector(config.options, context)
         self._events = events
-        self._on_stop = on_stop
+        self._session_grace = session_grace
+        self._origin = origin
+        self._on_loss = on_loss
+        self._raw_session = raw_session
         self._takers: list[ItemsTaker] = []
-        self._said_down: set[tuple[str, str]] = set()
 
     def add_taker(self, taker: ItemsTaker) -> None:
         self._takers.append(taker)
 
     def prepare(self) -> None:
-        """Make the receivers; nothing is joined yet, so that a disk window can be read back first."""
+        """Make the receivers. Nothing is joined yet, so that a disk window can be read back first."""
         for line in self._connector.lines():
             self.lines.setdefault(line.channel, []).append(line)
         for channel, lines in self.lines.items():
-            codec = self.codecs[channel] = self._codec_of(channel)
-            self.receivers[channel] = self._receiver_of(channel, codec, [line.name for line in lines])
+            names = [line.name for line in lines]
+            wire = self.codecs[channel] = self._codec(channel)
+            self.receivers[channel] = ChannelReceiver(channel, wire, names, self._settings(channel, wire))
 
     async def open(self) -> None:
         await self._connector.open()
@@ -59,9 +64,8 @@ class InboundSource:
     def watch(self, loop: ReceiveLoop) -> None:
         """Register every channel with the receive loop."""
         for channel, receiver in self.receivers.items():
-            loop.add(
-                InboundChannel(self.lines[channel], receiver, self._taker_of(channel), self._after_pass_of(receiver))
-            )
+            after = self._after_pass(channel, receiver)
+            loop.add(InboundChannel(self.lines[channel], receiver, self._taker(channel), after))
 
     def hand_on(self, channel: str, items: list[Item]) -> None:
         """Give released items to every route of this source."""
@@ -70,30 +74,8 @@ class InboundSource:
             taker(channel, items)
 
     def poll(self) -> bool:
-        """True when descriptors changed. Says once when a line is not joined, and once when it is back."""
-        changed = self._connector.poll()
-        for line in self.all_lines():
-            key, description = (line.channel, line.name), line.description
-            if not description["joined"] and key not in self._said_down:
-                self._said_down.add(key)
-                self._events.emit(
-                    "line_not_joined",
-                    "warning",
-                    f"channel {line.channel} line {line.name}: {description['address']} is not joined: "
-                    f"{description['reason']}",
-                    channel=line.channel,
-                    line=line.name,
-                )
-            elif description["joined"] and key in self._said_down:
-                self._said_down.discard(key)
-                self._events.emit(
-                    "line_joined",
-                    "info",
-                    f"channel {line.channel} line {line.name}: {description['address']} is joined",
-                    channel=line.channel,
-                    line=line.name,
-                )
-        return changed
+        """True when descriptors changed."""
+        return self._connector.poll()
 
     def finish(self) -> None:
         """The run ends: what is held is decided and handed on."""
@@ -102,33 +84,76 @@ class InboundSource:
             items = receiver.close(now)
             if items:
                 self.hand_on(channel, items)
-            report(self._events, receiver, self._on_stop)
+            self._after_pass(channel, receiver)()
 
     def close(self) -> None:
         self._connector.close()
 
-    def all_lines(self) -> Iterable[DatagramLine]:
-        for lines in self.lines.values():
-            yield from lines
+    def absent(self) -> list[str]:
+        """What is missing for ready: lines that are not joined, channels of a numbered feed without a word."""
+        found = []
+        for channel, lines in self.lines.items():
+            for line in lines:
+                description = line.description
+                if not description["joined"]:
+                    reason = description["reason"]
+                    found.append(f"source {self.name}: {channel} line {line.name} is not joined: {reason}")
+            receiver = self.receivers.get(channel)
+            if receiver is None or not self.codecs[channel].heartbeats:
+                continue
+            if channel in self.stopped:
+                found.append(f"source {self.name}: {channel} is stopped at a gap")
+            elif all(state.silent or not state.ever for state in receiver.lines):
+                found.append(f"source {self.name}: {channel} receives nothing, not even heartbeats")
+        return found
 
-    def description(self) -> list[dict[str, Any]]:
-        return [{"channel": line.channel, "line": line.name, **line.description} for line in self.all_lines()]
+    def _codec(self, channel: str) -> Codec:
+        settings = self.config.channels[channel]
+        number = settings.id if settings.id is not None else channel_number(channel)
+        keys = [key.reveal().encode() for key in settings.auth.keys] if settings.auth else []
+        return codec(settings.protocol, channel=number, keys=keys, max_message=settings.max_message)
 
-    def _taker_of(self, channel: str) -> Callable[[list[Item]], None]:
+    def _settings(self, channel: str, wire: Codec) -> ReceiverSettings:
+        settings = self.config.channels[channel]
+        gap = settings.gap
+        native = wire.name == "native"
+        session, first = (b"\0" * 8, 1) if wire.numbered else self._raw_session(channel)
+        return ReceiverSettings(
+            hold_ns=round(gap.hold * 1e9),
+            hold_packets=gap.hold_packets,
+            deadline_ns=round(gap.deadline * 1e9),
+            then=gap.then,
+            gap_bytes=gap.bytes,
+            max_jump=settings.max_jump,
+            silent_after_ns=round(settings.silent_after * 1e9),
+            session_grace_ns=round(self._session_grace * 1e9),
+            channel_number=(settings.id if settings.id is not None else channel_number(channel)) if native else None,
+            own_origin=self._origin if native else None,
+            authenticated=settings.auth is not None,
+            quarantine=settings.quarantine,
+            raw_session=session,
+            raw_next=first,
+        )
+
+    def _taker(self, channel: str) -> Callable[[list[Item]], None]:
         takers = self._takers
+        if len(takers) == 1:
+            only = takers[0]
 
-        def take(items: list[Item]) -> None:
-            self.last_item = time.monotonic()
-            for taker in takers:
-                taker(channel, items)
+            def take_one(items: list[Item]) -> None:
+                self.last_item = time.monotonic()
+                only(channel, items)
 
-        return take
+            return take_one
+        return lambda items: self.hand_on(channel, items)
 
-    def _after_pass_of(self, receiver: ChannelReceiver) -> Callable[[], None]:
-        events, on_stop = self._events, self._on_stop
+    def _after_pass(self, channel: str, receiver: ChannelReceiver) -> Callable[[], None]:
+        events, session_text, on_loss = self._events, self.codecs[channel].session_text, self._on_loss
 
         def after_pass() -> None:
             if receiver.has_events:
-                report(events, receiver, on_stop)
+                report(events, receiver, session_text, on_loss)
+                if receiver.stopped:
+                    self.stopped.add(channel)
 
         return after_pass

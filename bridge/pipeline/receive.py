@@ -33,7 +33,6 @@ class Receiver(Protocol):
         self, line: int, datagrams: Sequence[bytes], now_ns: int, time_ns: int, sample: Sample | None = None
     ) -> None: ...
     def end_pass(self, now_ns: int, drained: bool) -> list[Item]: ...
-    def handle_timer(self, now_ns: int) -> list[Item]: ...
     def next_timer(self) -> int | None: ...
 
 
@@ -203,10 +202,10 @@ class ReceiveLoop:
         earliest: int | None = None
         for channel in self._channels:
             if channel.due is not None and channel.due <= now_ns:
-                items = channel.receiver.handle_timer(now_ns)
-                if items:
-                    channel.on_items(items)
-                channel.after_pass()
+                # A pass, not the timer alone: what waits in a socket must not be taken for missing.
+                channel.drain(now_ns)
+                if channel.again:
+                    self._loop.call_soon(self._drain_again, channel)
                 channel.due = channel.receiver.next_timer()
             if channel.due is not None and (earliest is None or channel.due < earliest):
                 earliest = channel.due
