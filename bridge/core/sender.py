@@ -158,8 +158,8 @@ class StreamSender:
     def datagrams(self, now_ns: int, time_ns: int, limit: int | None = None) -> list[tuple[bytes, int]]:
         """What may be sent now, in order: (datagram, messages that it completes). `time_ns` becomes the send time.
 
-        At most `limit` datagrams: a message of 64 MiB makes 47,000, and encoding them takes long. Call again until
-        it returns none.
+        At most `limit` datagrams: a message of 64 MiB makes 47,000, and encoding them takes long. Call again while
+        `pending`.
         """
         self._time_ns = time_ns
         found: list[tuple[bytes, int]] = []
