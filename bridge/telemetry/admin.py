@@ -11,6 +11,7 @@ loopback interface is always allowed.
 import asyncio
 import contextlib
 import ipaddress
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -75,7 +76,7 @@ class Admin:
         try:
             self._server = await asyncio.start_server(self._accept, self.host, self.port, limit=MAX_REQUEST)
         except OSError as error:
-            reason = error.strerror or str(error)
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
             raise ConfigurationError(
                 f"the admin address {_address(self.host, self.port)} cannot be listened on: {reason.lower()}",
                 key="bridge.admin",
@@ -117,9 +118,6 @@ class Admin:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> tuple[Request | None, int, str]:
         """The request; or None, a status and a sentence."""
-        peer = writer.get_extra_info("peername")
-        if not self._allowed(peer):
-            return None, 403, "this address is not in `allow`"
         try:
             async with asyncio.timeout(REQUEST_TIME):
                 request = parse_request((await reader.readuntil(b"\r\n\r\n"))[:-4])
@@ -131,6 +129,8 @@ class Admin:
             return None, 400, "the request has no end"
         except TimeoutError:
             return None, 408, f"the request did not come within {REQUEST_TIME:g} s"
+        if not self._allowed(writer.get_extra_info("peername")):
+            return None, 403, "this address is not in `allow`"
         if not host_is_known(request.host, self._hosts):
             return None, 421, "this host has another name; ask by its address"
         return request, 200, ""

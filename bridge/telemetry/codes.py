@@ -24,7 +24,8 @@ NOTHING = "Nothing."
 
 CODES: dict[str, Code] = {
     # --- the run -----------------------------------------------------------------------------------------------------
-    "started": Code("info", "no", "The bridge runs; the lines before it state every value in force.", NOTHING),
+    "configured": Code("info", "no", "A value in force, as the configuration or its default says it.", NOTHING),
+    "started": Code("info", "no", "The bridge runs.", NOTHING),
     "ready": Code("info", "no", "All lines are joined and all sinks acknowledge: `/readyz` answers 200.", NOTHING),
     "not_ready": Code(
         "warning", "no", "Something that the configuration names is absent; the event says what.", "See what it names."
@@ -68,6 +69,9 @@ CODES: dict[str, Code] = {
         "no",
         "The position of a source cannot be saved: after a restart it repeats from the last one that was.",
         "Free space in the state directory, or let this user write to it.",
+    ),
+    "summary_not_written": Code(
+        "error", "no", "The summary of the run cannot be written.", "Name a file that this user may write."
     ),
     # --- lines -------------------------------------------------------------------------------------------------------
     "line_joined": Code("info", "no", "A line's group is joined on its interface.", NOTHING),
@@ -191,21 +195,19 @@ CODES: dict[str, Code] = {
         "The store's tail is not where this bridge left it: it fell back, or somebody else writes.",
         "Look for a second writer, or a store that was restored from a backup.",
     ),
-    "window_spilling": Code(
-        "warning", "no", "The window's memory is full: messages go to disk.", "See why its sink is slow."
-    ),
-    "window_full": Code(
-        "error",
+    "overload": Code(
+        "warning",
         "yes",
-        "The window is full, memory and disk: `overload` decides.",
-        "Raise `spool`; see why its sink is slow.",
+        "A sink's window is full, memory and disk: the route's `overload` decides what goes.",
+        "See why the sink is slow or absent; raise `memory` or `spool`.",
     ),
-    "spool_not_written": Code(
+    "spool_failed": Code(
         "error",
         "perhaps",
-        "The spool cannot be written: the window has its memory only.",
-        "Free space in the state directory, or let this user write to it.",
+        "The spool cannot be written: messages wait in memory, and when that is full `overload` decides.",
+        "Free space in the state directory, or let this user write to it. It is tried again.",
     ),
+    "spool_recovered": Code("info", "no", "The spool is written again.", NOTHING),
     "spool_damaged": Code(
         "error",
         "perhaps",

@@ -20,6 +20,9 @@ BURST = 10
 SPAN = 10.0
 """Seconds."""
 
+UNLIMITED = frozenset({"configured"})
+"""Codes of which every line is shown: they come once, at the start, and their number is the configuration's."""
+
 MAX_FOREIGN = 256
 """Codes that are not ours and are still counted by name."""
 
@@ -65,7 +68,7 @@ class Events:
         elif now - limit.began >= SPAN:
             self._end(code, limit)
             limit.began, limit.shown = now, 0
-        if limit.shown >= BURST:
+        if limit.shown >= BURST and code not in UNLIMITED:
             limit.suppressed += 1
             limit.severity = severity
             return

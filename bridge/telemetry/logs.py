@@ -13,7 +13,6 @@ import json
 import logging
 import queue
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable, MutableMapping
@@ -72,20 +71,20 @@ class Logger:
 
     def __init__(
         self,
+        stream: IO[str],
         *,
-        style: Format = "text",
         level: Severity = "info",
+        format: Format = "text",  # noqa: A002 - the setting's own name
         redactor: Redactor | None = None,
-        stream: IO[str] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.redactor = redactor or Redactor()
         self._least = _RANK[level]
-        self._writer = LogWriter(stream or sys.stderr)
+        self._writer = LogWriter(stream)
         self._handler: _LibraryHandler | None = None
         self._log = structlog.wrap_logger(
             self._writer,
-            processors=[_stamp(now), self._redact, _render_json if style == "json" else _render_text],
+            processors=[_stamp(now), self._redact, _render_json if format == "json" else _render_text],
             wrapper_class=_Line,
         )
 

@@ -1,6 +1,7 @@
 """Takes secrets out of texts that others wrote: log lines of client libraries, error texts, URLs."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
@@ -20,8 +21,10 @@ class Redactor:
     """Knows the secrets of a configuration; `clean(text)` shows stars for them, for passwords in URLs and for
     `password=…` and its like. A secret of fewer than four characters is not looked for: it would hit everything."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Iterable[str | SecretValue] = ()) -> None:
         self._secrets: list[str] = []
+        for secret in secrets:
+            self.add(secret.reveal() if isinstance(secret, SecretValue) else secret)
 
     def add(self, secret: str) -> None:
         """One secret's text."""

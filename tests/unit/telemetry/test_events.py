@@ -67,6 +67,12 @@ def test_one_code_does_not_silence_another(recorder: Recorder) -> None:
     assert recorder.lines[-1][1] == "sink_unavailable"
 
 
+def test_every_line_of_the_configuration_is_shown(recorder: Recorder) -> None:
+    for _ in range(BURST * 3):
+        recorder.emit("configured")
+    assert len(recorder.lines) == BURST * 3
+
+
 def test_codes_of_others_are_counted_by_name_up_to_a_cap(recorder: Recorder) -> None:
     for number in range(MAX_FOREIGN + 3):
         recorder.emit(f"theirs.code{number}")

@@ -15,7 +15,7 @@ MOMENT = 1795407950.337
 
 def logged(style: Any, *lines: tuple[Any, str, str, dict[str, Any]], level: Any = "info", **more: Any) -> list[str]:
     stream = io.StringIO()
-    logger = Logger(style=style, level=level, stream=stream, now=lambda: MOMENT, **more)
+    logger = Logger(stream, format=style, level=level, now=lambda: MOMENT, **more)
     for line in lines:
         logger(*line)
     logger.close()
@@ -137,7 +137,7 @@ def test_close_does_not_wait_for_ever() -> None:
 
 def test_what_libraries_log_is_handed_on() -> None:
     taken: list[tuple[str, str, str]] = []
-    logger = Logger(stream=io.StringIO())
+    logger = Logger(io.StringIO())
     logger.take_library_messages(lambda *message: taken.append(message))
     library = logging.getLogger("some.library")
     try:
