@@ -77,9 +77,17 @@ def demand_equal(found: object, expected: object, what: str) -> None:
             at = min(len(found), len(expected))
             text = f"has {len(found)} entries for {len(expected)}"
             odd = (found if len(found) > at else expected)[at]
-            raise AssertionError(f"{what} {text}; the first that is {'too many' if found[at:] else 'missing'}: {odd!r}")
-        raise AssertionError(f"{what}: entry {at} is {found[at]!r}, expected {expected[at]!r}")
-    raise AssertionError(f"{what}: {found!r}, expected {expected!r}")
+            raise AssertionError(
+                f"{what} {text}; the first that is {'too many' if found[at:] else 'missing'}: {_short(odd)}"
+            )
+        raise AssertionError(f"{what}: entry {at} is {_short(found[at])}, expected {_short(expected[at])}")
+    raise AssertionError(f"{what}: {_short(found)}, expected {_short(expected)}")
+
+
+def _short(value: object) -> str:
+    """A value in a line of text: payloads may be megabytes."""
+    text = repr(value)
+    return text if len(text) <= 300 else f"{text[:200]} … {text[-60:]}"
 
 
 class Suite:

@@ -131,12 +131,15 @@ class MemorySink:
         try:
             if self.memory.owner(self.channel) is not self:
                 raise Refused(f"another writer has taken channel {self.channel}")
-            self.memory.write(self.channel, items)
+            self._write(items)
         except ConnectorError as error:
             self.fail(error)
             return
         self._acknowledge(items)
         self._settle()
+
+    def _write(self, items: list[Item]) -> None:
+        self.memory.write(self.channel, items)
 
     def _acknowledge(self, items: list[Item]) -> None:
         listener, reached = self._listener, dict[Stream, int]()
