@@ -43,7 +43,7 @@ def _names(draft: Draft, report: Report) -> None:
             declared = draft.declared.get(side, [])
             if wants not in declared:
                 other = "sink" if side == "source" else "source"
-                there = f"there are {', '.join(declared)}" if declared else f"there is no [{side}.NAME]"
+                there = f"the {side}s are {', '.join(declared)}" if declared else f"there is no [{side}.NAME]"
                 hint = f"{wants!r} is a {other}; {there}" if wants in draft.declared.get(other, []) else there
                 text = f"no {side} is called {wants!r}"
                 report.add(place, "unknown_name", text, hint=hint, suggestion=nearest(wants, declared))

@@ -1,0 +1,131 @@
+"""`check --connect`: opens each connector for a moment and says what was there. Nothing is written, sent or acknowledged."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.api import BridgeError, ConnectorError, Start, Stream
+from bridge.cli.context import VerbContext
+from bridge.config.resolved import (
+    Config,
+    DatagramSinkConfig,
+    DatagramSourceConfig,
+    MessageSinkConfig,
+    MessageSourceConfig,
+    SinkConfig,
+    SourceConfig,
+)
+
+PATIENCE = 10.0
+"""Seconds that one connector may take to open: longer than a broker's handshake, shorter than a user's patience."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one table, or one of its channels or lines, found; `problem` says why it is absent."""
+
+    what: str
+    found: str = "there"
+    problem: str = ""
+    hint: str = ""
+
+
+class _Deaf:
+    """A sink that is only opened acknowledges and fails nothing."""
+
+    def on_acknowledged(self, stream: Stream, through: int) -> None: ...
+    def on_failed(self, error: ConnectorError) -> None: ...
+
+
+async def connect_all(config: Config) -> list[Result]:
+    """One result for each line of a source, each channel of a datagram sink and each message table, in the file's order."""
+    results: list[Result] = []
+    for table in (*config.sources.values(), *config.sinks.values()):
+        side = "source" if isinstance(table, DatagramSourceConfig | MessageSourceConfig) else "sink"
+        context = VerbContext(table.name, config.state / table.name)
+        what = f"{side} {table.name}"
+        try:
+            async with asyncio.timeout(PATIENCE):
+                results += await _opened(table, what, context, config)
+        except TimeoutError:
+            results.append(Result(what, problem=f"no answer within {PATIENCE:g} s"))
+        except BridgeError as error:
+            results.append(Result(what, problem=error.message, hint=error.hint))
+        finally:
+            await context.close()
+    return results
+
+
+async def _opened(table: SourceConfig | SinkConfig, what: str, context: VerbContext, config: Config) -> list[Result]:
+    if isinstance(table, DatagramSourceConfig):
+        return await _datagram_source(table, what, context)
+    if isinstance(table, DatagramSinkConfig):
+        return await _datagram_sink(table, what, context, config)
+    if isinstance(table, MessageSourceConfig):
+        source = table.connector(table.options, context)
+        try:
+            await source.open(Start("latest"))
+        finally:
+            await source.close()
+        return [Result(what)]
+    return await _message_sink(table, what, context, config)
+
+
+async def _datagram_source(table: DatagramSourceConfig, what: str, context: VerbContext) -> list[Result]:
+    source = table.connector(table.options, context)
+    try:
+        await source.open()
+        return [_line(f"{what}, channel {line.channel}, line {line.name}", line.description) for line in source.lines()]
+    finally:
+        source.close()
+
+
+async def _datagram_sink(table: DatagramSinkConfig, what: str, context: VerbContext, config: Config) -> list[Result]:
+    sink = table.connector(table.options, context)
+    results: list[Result] = []
+    try:
+        for channel in table.channels or _channels(table, config) or [table.name]:
+            outlet = await sink.open(channel)
+            results += [_line(f"{what}, channel {channel}", line) for line in outlet.description]
+            outlet.close()
+    finally:
+        await sink.close()
+    return results
+
+
+async def _message_sink(table: MessageSinkConfig, what: str, context: VerbContext, config: Config) -> list[Result]:
+    results = []
+    for channel in _channels(table, config) or [table.name]:
+        sink = table.connector(table.options, context)
+        try:
+            opened = await sink.open(channel, _Deaf())
+        finally:
+            await sink.close(drain=False)
+        tail = (
+            "nothing stored yet"
+            if opened is None
+            else f"stored up to {opened.tail} of session {opened.stream.session.hex()}"
+        )
+        results.append(Result(f"{what}, channel {channel}", tail))
+    return results
+
+
+def _channels(table: SinkConfig, config: Config) -> list[str]:
+    """The channels that the routes bring to a sink, as far as the configuration knows them."""
+    found: dict[str, None] = {}
+    for route in config.routes.values():
+        if table.name in [sink.name for sink in route.sinks] and isinstance(route.source, DatagramSourceConfig):
+            found |= dict.fromkeys(route.source.channels)
+    return list(found)
+
+
+def _line(what: str, description: dict[str, Any]) -> Result:
+    """A line's own description: whether it is joined or up, and why not."""
+    up = description.get("joined", description.get("up", True))
+    reason = str(description.get("reason") or "not there")
+    shown = ", ".join(
+        f"{key} {value}" for key, value in description.items() if value not in (None, "", []) and key != "reason"
+    )
+    return (
+        Result(what, shown or "there") if up else Result(f"{what} ({description.get('address', '')})", problem=reason)
+    )
