@@ -4,19 +4,25 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """What the process says at its end."""
+    """What the process says at its end; `MEANINGS` has the words for the reference."""
 
     DONE = 0
-    """Also after SIGINT, SIGTERM or a closed pipe."""
     LOST = 1
-    """`--strict` and something lost or undelivered; `--verify` failed; `--count` not reached; `read` met trimmed."""
     USAGE = 64
-    """The command line is wrong."""
     UNAVAILABLE = 69
-    """A broker, an interface or a bridge is absent: `run --fail-fast`, `check --connect`, `read`, `status`."""
     INTERNAL = 70
-    """A mistake of ours: one line, the trace in `state`."""
     STATE = 74
-    """The state directory cannot be written."""
     CONFIGURATION = 78
-    """The configuration is wrong."""
+
+
+MEANINGS = {
+    Exit.DONE: "done; also after SIGINT, SIGTERM or a closed pipe",
+    Exit.LOST: "`--strict` and something was lost, or neither delivered nor on disk; `--verify` failed; `--count` was not "
+    "reached within `--for`; `read` met numbers that retention removed",
+    Exit.USAGE: "the command line is wrong",
+    Exit.UNAVAILABLE: "a broker, an interface or a running bridge is absent: `run --fail-fast`, `check --connect`, `read`, "
+    "`status`",
+    Exit.INTERNAL: "an internal error: one line on standard error, the trace in the state directory",
+    Exit.STATE: "the state directory cannot be written",
+    Exit.CONFIGURATION: "the configuration is wrong; every mistake was named",
+}

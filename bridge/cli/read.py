@@ -69,7 +69,9 @@ def command(
         str | None,
         typer.Option(metavar="S", help="SESSION or SESSION/RESTART; default: by time all, by number the newest."),
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="How messages are written.")] = Format.JSONL,
+    form: Annotated[
+        Format, typer.Option("--format", metavar="FORMAT", help="How messages are written: jsonl, text or hex.")
+    ] = Format.JSONL,
 ) -> int:
     """Print what retention holds, by sequence or time.
 

@@ -83,6 +83,7 @@ class NativeAuth(Options):
 
 
 class _DatagramSettings(Options):
+    protocol: ProtocolName = Field(description="the wire protocol: raw, native or moldudp64")
     id: int | None = Field(
         None, ge=0, lt=2**32, description="the channel's number on the native wire; default: CRC-32 of its name"
     )
@@ -95,7 +96,6 @@ class _DatagramSettings(Options):
 class DatagramSourceSettings(_DatagramSettings):
     """`[source.X]` of a datagram connector, and each of its `channel` tables."""
 
-    protocol: ProtocolName = Field(description="how datagrams are read: raw, native or moldudp64")
     gap: GapSettings = Field(GapSettings(), description="gaps and what happens to them; not for raw")
     max_delay: Duration = setting(
         "1ms", "how long datagrams may wait in the socket to be taken together", ge=0.0001, le=1
@@ -110,7 +110,6 @@ class DatagramSourceSettings(_DatagramSettings):
 class DatagramSinkSettings(_DatagramSettings):
     """`[sink.X]` of a datagram connector, and each of its `channel` tables."""
 
-    protocol: ProtocolName = Field(description="how datagrams are written: raw, native or moldudp64")
     rate: Rate = setting("200Mbit/s", '"N/s" messages or "Nbit/s" of UDP payload, for each channel')
     burst: Duration = setting("5ms", "how much of `rate` may be sent at once after a pause", gt=0, le=1)
     heartbeat: Duration = setting("1s", "how often the next number is announced in silence; not for raw", gt=0)
