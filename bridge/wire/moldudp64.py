@@ -27,7 +27,8 @@ HEADER: Final = struct.Struct(">10sQH")
 HEADER_BYTES: Final = HEADER.size
 SESSION_BYTES: Final = 10
 END_COUNT: Final = 0xFFFF
-MAX_MESSAGES: Final = END_COUNT - 1
+MAX_MESSAGES: Final = (MAX_DATAGRAM - HEADER_BYTES) // 2
+"""What fits a UDP datagram, empty messages all; the field's own limit of 65,534 is above it."""
 
 _DATA, _HEARTBEAT, _END = int(Kind.DATA), int(Kind.HEARTBEAT), int(Kind.END)
 _ESCAPE = re.compile(r"\\x([0-9a-f]{2})")

@@ -134,6 +134,14 @@ def test_a_large_message_is_split() -> None:
     assert max(len(d) for d, _ in bench.datagrams) == 62
 
 
+def test_a_message_of_whole_pieces_is_complete_with_the_last() -> None:
+    bench = Bench(max_datagram=52 + 10)
+    bench.add(start())
+    assert [p.fragment for p in bench.add(batch(1, bytes(30)))] == [(0, 30), (10, 30), (20, 30)]
+    assert [messages for _, messages in bench.datagrams] == [0, 0, 1]
+    assert said(bench.wait()) == [("HEARTBEAT", 2, None)]
+
+
 def test_the_largest_whole_message_is_not_split() -> None:
     bench = Bench(max_datagram=100)
     bench.add(start())
@@ -215,6 +223,7 @@ def test_no_heartbeat_while_something_waits() -> None:
     bench.sender.add(batch(1, b"a", b"b"), bench.now, 0)
     assert bench.sender.next_timer() == 50 * MS, "what waits is due at once"
     bench.now = 500 * MS
+    assert bench.take(limit=0) == []
     assert said(bench.take(limit=1)) == [("DATA", 1, [b"a"])]
     assert said(bench.take(limit=1)) == [("DATA", 2, [b"b"])]
 
@@ -334,6 +343,8 @@ def test_a_huge_hole_makes_no_flood_of_empty_messages() -> None:
     packets = bench.add(Hole(M, 2**50 + 1, 2**50 + MAX_EMPTY_MESSAGES, "wire"))
     assert sum(len(p.payloads) for p in packets) == MAX_EMPTY_MESSAGES
     assert len(packets) < 100
+    after = 2**50 + MAX_EMPTY_MESSAGES + 1
+    assert bench.add(Hole(M, after, after + MAX_EMPTY_MESSAGES, "wire")) == []
 
 
 def test_moldudp64_has_no_number_zero() -> None:

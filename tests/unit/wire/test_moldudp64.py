@@ -89,6 +89,8 @@ def test_misuse_raises() -> None:
         lambda: codec.encode_data(S, 1, [], 0),
         lambda: codec.encode_data(S, MAX_SEQUENCE + 1, [b""], 0),
         lambda: codec.encode_data(S, -1, [b""], 0),
+        lambda: codec.encode_data(S, 1, [b""] * (codec.max_messages() + 1), 0),
+        lambda: codec.encode_data(S, 1, [b""] * 70_000, 0),
         lambda: codec.encode_data(S, 1, [bytes(70_000)], 0),
         lambda: codec.encode_data(S, 1, [bytes(MAX_DATAGRAM - 21)], 0),
         lambda: MoldUDP64Codec(max_message=1).encode_data(S, 1, [b"ab"], 0),
@@ -108,3 +110,5 @@ def test_the_bytes_that_a_sender_counts_on() -> None:
     assert len(codec.encode_data(S, 1, [b"abc", b""], 0)) == codec.header_bytes() + 2 * codec.message_bytes() + 3
     largest = bytes(MAX_DATAGRAM - 22)
     assert codec.decode([codec.encode_data(S, 1, [largest], 0)]).packets[0].payloads == [largest]
+    most = [b""] * codec.max_messages()
+    assert codec.decode([codec.encode_data(S, 1, most, 0)]).packets[0].payloads == most

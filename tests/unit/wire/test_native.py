@@ -125,14 +125,18 @@ def test_whole_messages_above_the_limit() -> None:
     assert len(codec.decode([GOOD, seal(header(count=2) + b"\0\2\0\2abcd")]).packets) == 2
 
 
-def test_many_messages_in_one_datagram() -> None:
+@pytest.mark.parametrize("count", [255, 256, 257, 300])
+def test_many_messages_in_one_datagram(count: int) -> None:
     codec = NativeCodec(origin=5)
-    payloads = [b"%d" % i for i in range(300)]
+    payloads = [b"%d" % i for i in range(count)]
     (packet,) = codec.decode([codec.encode_data(S, 9, payloads, NOW)]).packets
     assert packet.payloads == payloads
     assert packet.origin == 5
+
+
+def test_the_most_messages_in_one_datagram() -> None:
     most = [b""] * NativeCodec().max_messages()
-    (packet,) = codec.decode([NativeCodec().encode_data(S, 0, most, NOW)]).packets
+    (packet,) = NativeCodec().decode([NativeCodec().encode_data(S, 0, most, NOW)]).packets
     assert packet.payloads == most
 
 
