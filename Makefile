@@ -58,7 +58,7 @@ bench: $(VENV)/.dev
 	@$(NAMESPACE) $(PYTHON) -m tests.benchmarks $(BENCH_ARGS)
 
 docs: $(VENV)/.dev
-	@$(PYTHON) -m tests.docs.generate
+	@$(PYTHON) -m bridge.cli.reference
 
 brokers:
 	@echo "brokers: nothing to fetch; they come with the broker connectors"

@@ -183,11 +183,18 @@ CODES: dict[str, Code] = {
     "sink_failed": Code(
         "error", "no", "A sink broke its contract and was closed; it is opened again with back-off.", "Report it."
     ),
-    "sink_restart": Code(
+    "stream_restarted": Code(
         "warning",
         "no",
-        "A session began again at numbers that the sink already holds with other contents: a new stream.",
-        NOTHING,
+        "A session began again at numbers that a sink holds already, with other contents or not comparable: it goes on as "
+        "a new restart.",
+        "Nothing, if the publisher was started again with the same session.",
+    ),
+    "restart_differs": Code(
+        "warning",
+        "no",
+        "Two sinks of one channel hold different restarts of a session; the higher one is used for both.",
+        "Nothing; the streams' names in the sinks differ for what was stored before.",
     ),
     "tail_moved": Code(
         "error",
@@ -214,6 +221,37 @@ CODES: dict[str, Code] = {
         "A part of the spool failed its checksum and was left out.",
         "Look at the disk. After a power cut the last few milliseconds are expected.",
     ),
+    "spool_orphaned": Code(
+        "warning",
+        "perhaps",
+        "The spool holds messages for a sink that the route no longer has.",
+        "Name the sink again to deliver them, or remove the directory that the event names.",
+    ),
+    "park_timeout": Code(
+        "warning",
+        "yes",
+        "The run ended before all that waited was on disk.",
+        "Raise `drain`; look at the disk. The ranges are in losses.jsonl.",
+    ),
+    "arrivals_damaged": Code(
+        "error",
+        "perhaps",
+        "A part of the disk window failed its checksum; what came after it was not read back.",
+        "Look at the disk. After a power cut the last few milliseconds are expected.",
+    ),
+    "arrivals_failed": Code(
+        "error",
+        "no",
+        "What arrives is not written to the disk window; a kill now would lose it.",
+        "Free space in the state directory, or let this user write to it. It is tried again.",
+    ),
+    "arrivals_recovered": Code("info", "no", "What arrives is written to the disk window again.", NOTHING),
+    "arrivals_trimmed": Code(
+        "warning",
+        "no",
+        "The disk window is full: its oldest part goes, and could not be rebuilt after a kill.",
+        "Raise `spool`; see why the sink is slow.",
+    ),
     "messages_dropped": Code(
         "error",
         "yes",
@@ -235,6 +273,12 @@ CODES: dict[str, Code] = {
         "error", "no", "A source's system refuses; it is tried again each 30 s.", "Do what the event says."
     ),
     "source_ended": Code("info", "no", "A source has no more messages.", NOTHING),
+    "journal_position_unknown": Code(
+        "warning",
+        "no",
+        "A journal does not reach the position that was saved: it was replaced or fell back, and is read from its start.",
+        "Expect repeated messages; look who replaced the journal.",
+    ),
     # --- datagram sinks ----------------------------------------------------------------------------------------------
     "outlet_up": Code("info", "no", "A line of a multicast sink sends.", NOTHING),
     "outlet_down": Code(

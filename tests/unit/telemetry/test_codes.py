@@ -3,8 +3,6 @@ from functools import cache
 from pathlib import Path
 
 from bridge.telemetry.codes import CODES
-from bridge.telemetry.metrics import ENGINE_METRICS
-from bridge.telemetry.reference import events_page, metrics_page
 
 ROOT = Path(__file__).parents[3]
 
@@ -49,10 +47,3 @@ def test_entries_are_sentences() -> None:
 
 def test_an_event_that_loses_says_what_to_do() -> None:
     assert [code for code, entry in CODES.items() if entry.lost == "yes" and entry.remedy == "Nothing."] == []
-
-
-def test_the_pages_name_everything() -> None:
-    page = events_page()
-    assert [code for code in CODES if f"\n## {code}\n" not in page] == []
-    table = metrics_page()
-    assert [name for name in ENGINE_METRICS if f"\n| `{name}` |" not in table] == []
