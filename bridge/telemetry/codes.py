@@ -272,13 +272,13 @@ CODES: dict[str, Code] = {
     "source_refused": Code(
         "error", "no", "A source's system refuses; it is tried again each 30 s.", "Do what the event says."
     ),
-    "source_ended": Code("info", "no", "A source has no more messages.", NOTHING),
-    "journal_position_unknown": Code(
+    "position_unknown": Code(
         "warning",
         "no",
-        "A journal does not reach the position that was saved: it was replaced or fell back, and is read from its start.",
-        "Expect repeated messages; look who replaced the journal.",
+        "What a source reads was replaced or fell back behind the position that was saved: it is read from its beginning.",
+        "Expect messages again that were passed on before; if it was not replaced on purpose, see what happened to it.",
     ),
+    "source_ended": Code("info", "no", "A source has no more messages.", NOTHING),
     # --- datagram sinks ----------------------------------------------------------------------------------------------
     "outlet_up": Code("info", "no", "A line of a multicast sink sends.", NOTHING),
     "outlet_down": Code(
