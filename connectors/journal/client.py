@@ -234,14 +234,14 @@ class JournalWriter:
                 timer.cancel()
         self._timer = self._retention = None
 
-    def close(self) -> None:
-        """The engine's last call. What was not committed is lost to this object; `close` of the sinks came before."""
+    async def close(self) -> None:
+        """The engine's last call, after `close` of the sinks: ends the thread, whoever is still attached."""
         self._stop_timers()
         worker, self._worker = self._worker, None
         if worker is not None:
-            worker.run(self._storage.close)
+            closing = worker.run(self._storage.close)
             worker.stop()
-            worker.join()
+            await closing
 
 
 def apply(storage: Storage, writes: list[Write]) -> int:

@@ -8,8 +8,9 @@ Numbers that the journal cannot give any more are holes: with the reason that wa
 where retention overtook the reader; `announced` where the sink was never given them (`only`), since here the journal is
 the publisher and says that they will not come.
 
-A channel that `resume` does not name, although it names others, was not there when they were saved, and is read from its
-beginning: at the first start every channel that is there gets a position at once, with its `SessionStart`.
+`start = "latest"` is for channels that are there at the first start: where each of them stood is kept in the table's
+state (`starts.py`), so that a channel of which nothing was acknowledged goes on there, and one that came later is read
+from its beginning.
 """
 
 import asyncio
@@ -40,6 +41,7 @@ from connectors.journal.layout import MAX_NUMBER
 from connectors.journal.options import SourceOptions
 from connectors.journal.reader import Chunk, JournalReader
 from connectors.journal.segment import StreamRow
+from connectors.journal.starts import Starts
 
 T = TypeVar("T")
 SHORTEST_WAIT: Final = 0.001  # seconds between looks at the tail, doubled while nothing comes
@@ -66,6 +68,7 @@ class JournalSource:
         self._options = options
         self._context = context
         self._reader = JournalReader(options.path)
+        self._starts = Starts(context.state, options.path)
         self._cursors: dict[str, _Cursor] = {}
         self._dirty: deque[str] = deque()  # channels that may have more, the longest unread first
         self._version: tuple[int, int, int] | None = None
@@ -74,36 +77,35 @@ class JournalSource:
     async def open(self, start: Start) -> None:
         """Raises `Unavailable` where there is no journal yet, `Refused` for a newer one, `ConfigurationError`."""
         await self._blocking(self._reader.open)
-        for channel in await self._blocking(self._reader.channels):
-            if self._wanted(channel):
-                self._cursors[channel] = await self._place(channel, start)
-                self._dirty.append(channel)
+        wanted = [channel for channel in await self._blocking(self._reader.channels) if self._wanted(channel)]
+        kept = await self._blocking(self._starts.load) if start.at == "latest" else None
+        for channel in wanted:
+            position = (start.resume or {}).get(channel) or (kept or {}).get(channel)
+            self._cursors[channel] = await self._place(channel, start, position, later=kept is not None)
+        self._dirty.extend(wanted)
+        if start.at == "latest" and kept is None and not start.resume:
+            cursors = self._cursors.values()
+            first = {c.channel: _position(c.row, c.next - 1) for c in cursors if c.row is not None}
+            await self._blocking(lambda: self._starts.save(first))
 
     def _wanted(self, channel: str) -> bool:
         return any(fnmatchcase(channel, pattern) for pattern in self._options.channels)
 
-    async def _place(self, channel: str, start: Start) -> _Cursor:
+    async def _place(self, channel: str, start: Start, position: str | None, later: bool) -> _Cursor:
+        """Where a channel begins; `later`: this is not the first start at `latest`."""
         streams = await self._blocking(partial(self._reader.streams, channel))
-        if start.resume and channel in start.resume:
-            cursor = self._resumed(channel, start.resume[channel], [row for row, _ in streams])
+        if position is not None:
+            cursor = self._resumed(channel, position, [row for row, _ in streams])
             if cursor is not None:
                 return cursor
-        elif not start.resume and streams:
+        elif streams:
             newest = streams[-1][0]
-            if start.at == "latest":
+            if start.at == "latest" and not later:
                 return _Cursor(channel, newest, _after(newest))
             if start.at == "sequence":
                 return _Cursor(channel, newest, _number(start.value))
             if start.at == "position":
-                epoch, number = parse_position(str(start.value))
-                row = next((row for row, _ in streams if row.epoch == epoch), None)
-                if row is None:
-                    raise ConfigurationError(
-                        f"channel {channel!r} of journal {self._options.path} has no epoch {epoch}"
-                    )
-                # The item of that position may have begun before its last number.
-                chunk = await self._blocking(partial(self._reader.fetch, row.stream, number, number, 1))
-                return _Cursor(channel, row, chunk.rows[0].first if chunk is not None and chunk.rows else number)
+                return await self._at_position(channel, [row for row, _ in streams], str(start.value))
             if start.at == "time":
                 return await self._at_time(channel, [row for row, _ in streams], _number(start.value))
         for row, first_left in streams:
@@ -117,7 +119,7 @@ class JournalSource:
             if row.epoch == epoch and number < _after(row):
                 return _Cursor(channel, row, number + 1)
         self._context.emit(
-            "journal_position_unknown",
+            "position_unknown",
             "warning",
             f"journal {self._options.path} does not reach position {position} of channel {channel!r}; it was replaced or "
             "fell back, and is read from its beginning",
@@ -125,6 +127,15 @@ class JournalSource:
             position=position,
         )
         return None
+
+    async def _at_position(self, channel: str, rows: Sequence[StreamRow], position: str) -> _Cursor:
+        epoch, number = parse_position(position)
+        row = next((row for row in rows if row.epoch == epoch), None)
+        if row is None:
+            raise ConfigurationError(f"channel {channel!r} of journal {self._options.path} has no epoch {epoch}")
+        # The item of that position may have begun before its last number.
+        chunk = await self._blocking(partial(self._reader.fetch, row.stream, max(0, number), max(0, number), 1))
+        return _Cursor(channel, row, chunk.rows[0].first if chunk is not None and chunk.rows else max(0, number))
 
     async def _at_time(self, channel: str, rows: Sequence[StreamRow], time_ns: int) -> _Cursor:
         for row in rows:

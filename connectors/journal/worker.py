@@ -18,8 +18,7 @@ class Worker:
     def __init__(self, name: str) -> None:
         self._loop = asyncio.get_running_loop()
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._serve, name=name, daemon=True).start()
 
     def run(self, call: Callable[[], T]) -> "asyncio.Future[T]":
         """Queue `call`; the future has its result or what it raised. A future that is cancelled does not stop it."""
@@ -30,9 +29,6 @@ class Worker:
     def stop(self) -> None:
         """End the thread after what is queued; does not wait."""
         self._calls.put(None)
-
-    def join(self) -> None:
-        self._thread.join()
 
     def _serve(self) -> None:
         while (entry := self._calls.get()) is not None:
