@@ -10,7 +10,7 @@ from typing import Literal
 
 from bridge.api.items import Item, Stream
 from bridge.core import events, limits
-from bridge.core.candidates import Candidate, Candidates, end_of, pieces_of
+from bridge.core.candidates import Candidate, Candidates, HeldPacket, end_of, pieces_of
 from bridge.core.ledger import StreamLedger
 from bridge.core.lines import LineState
 from bridge.core.settings import ReceiverSettings
@@ -121,7 +121,8 @@ class Arbitration:
             head = candidate.packets[0]
             self._begin(head.line, head.packet, current.stream.restart + 1, "restart", now_ns, waiting=True)
             return self._replay(candidate, line, packet, now_ns, start=1)
-        self._log.append(events.JumpConfirmed(current.stream, current.next, candidate.packets[0].packet.sequence - 1))
+        low = min(packet.sequence, *(held.packet.sequence for held in candidate.packets))
+        self._log.append(events.JumpConfirmed(current.stream, current.next, low - 1))
         return self._replay(candidate, line, packet, now_ns, start=0)
 
     def _far(self, stream: StreamState) -> int:
@@ -388,6 +389,7 @@ class Arbitration:
         reach = self._settings.hold_packets if self.current is None else self._far(self.current)
         if candidate is not None and candidate.confirmed_by(line, packet, now_ns, reach):
             self.candidates.take(kind, key)
+            self._refuse_packets(candidate.kind, candidate.take_strangers(packet, reach))
             return candidate
         if candidate is None:
             candidate, oldest = self.candidates.make(kind, key, now_ns)
@@ -434,18 +436,20 @@ class Arbitration:
         candidate.packets.clear()
 
     def _refuse_held(self, candidate: Candidate) -> None:
-        reason = "far_ahead" if candidate.kind == "jump" else "unconfirmed"
-        for line, packet in candidate.packets:
+        self._refuse_packets(candidate.kind, candidate.packets)
+        candidate.packets.clear()
+
+    def _refuse_packets(self, kind: str, packets: Sequence[HeldPacket]) -> None:
+        reason = "far_ahead" if kind == "jump" else "unconfirmed"
+        for line, packet in packets:
             if not self.restoring:
                 self._lines[line].ledger.waiting -= pieces_of(packet)
             self._refuse(line, packet, reason)
-        if candidate.packets:
-            line, packet = candidate.packets[0]
-            record = events.SessionRefused(
-                self._channel, self._lines[line].name, packet.session, reason, candidate.pieces
-            )
-            self._log.append(record)
-        candidate.packets.clear()
+        if packets:
+            line, packet = packets[0]
+            pieces = sum(pieces_of(held.packet) for held in packets)
+            name = self._lines[line].name
+            self._log.append(events.SessionRefused(self._channel, name, packet.session, reason, pieces))
 
     def _refuse(self, line: int, packet: Packet, reason: str) -> bool:
         if not self.restoring:

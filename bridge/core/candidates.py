@@ -52,6 +52,12 @@ class Candidate:
                 return True
         return False
 
+    def take_strangers(self, packet: Packet, reach: int) -> list[HeldPacket]:
+        """Once confirmed by `packet`: take out what lies farther from it, the words of somebody else."""
+        strangers = [held for held in self.packets if abs(held.packet.sequence - packet.sequence) > 2 * reach]
+        self.packets = [held for held in self.packets if held not in strangers]
+        return strangers
+
     def hold(self, line: int, packet: Packet) -> bool:
         """Keep a packet; False when the candidate is full."""
         if len(self.packets) >= limits.CANDIDATE_PACKETS:

@@ -332,7 +332,7 @@ class StreamState:
         age = now_ns - gap.since_ns
         if age >= self._settings.hold_ns and (drained or age >= self._settings.hold_ns + limits.CONSTANT_LOAD_NS):
             return True
-        if not drained or self.packets - gap.packets < self._settings.hold_packets:
+        if not drained or self.packets - gap.packets < self._settings.hold_packets * len(live):
             return False
         return all(line.next is not None and line.next >= gap.stop for line in live)
 

@@ -99,7 +99,7 @@ def _send_stream(plan: Plan, random: Random, place: int, at: int, last: bool) ->
     if plan.streams and random.random() < 0.5:
         before = plan.streams[-1]
         highest = max([before.first, *before.payloads, *before.announced])
-        if highest > HOLD_PACKETS * 7 + 60:
+        if highest > HOLD_PACKETS * 7 + 250:
             session, first = before.session, 1
     sent = SentStream(session, first)
     plan.streams.append(sent)
