@@ -18,6 +18,8 @@ from bridge.cli.exits import Exit
 VERBS: Final[dict[str, str]] = {
     "run": "verbs:run",
     "check": "check:command",
+    "send": "send:command",
+    "listen": "listen:command",
     "read": "read:command",
     "status": "status:command",
     "addresses": "verbs:addresses",
