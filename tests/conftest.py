@@ -31,6 +31,7 @@ def pytest_report_header() -> str:
     return "network: none of its own, tests marked `network` are left out (make test runs them)"
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("network"):
