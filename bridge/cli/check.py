@@ -1,13 +1,13 @@
 """`bridge check CONFIG`: validates without touching anything outside, says what each sink guarantees; `--connect` asks."""
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bridge.cli.arguments import ConfigPath, load_config
 from bridge.cli.exits import Exit
-from bridge.cli.output import note, out
+from bridge.cli.output import error, out
 
 if TYPE_CHECKING:
     from bridge.config.resolved import Config
@@ -56,13 +56,9 @@ def _addresses(config: "Config") -> list[str]:
 def _connected(config: "Config") -> int:
     from bridge.cli.connect import connect_all
 
-    results: list[Any] = asyncio.run(connect_all(config))
-    out("")
+    results = asyncio.run(connect_all(config))
+    out(["", *(f"  {result.what}: {'absent' if result.problem else result.found}" for result in results)])
     for result in results:
-        out(f"  {result.what}: {result.found if not result.problem else 'absent'}")
-    problems = [result for result in results if result.problem]
-    for result in problems:
-        note(f"error: {result.what}: {result.problem}")
-        if result.hint:
-            note(f"hint: {result.hint}")
-    return Exit.UNAVAILABLE if problems else Exit.DONE
+        if result.problem:
+            error(f"{result.what}: {result.problem}", result.hint)
+    return Exit.UNAVAILABLE if any(result.problem for result in results) else Exit.DONE

@@ -15,6 +15,7 @@ from bridge.config.resolved import (
     SinkConfig,
     SourceConfig,
 )
+from bridge.config.text import size_text
 
 PATIENCE = 10.0
 """Seconds that one connector may take to open: longer than a broker's handshake, shorter than a user's patience."""
@@ -86,7 +87,9 @@ async def _datagram_sink(table: DatagramSinkConfig, what: str, context: VerbCont
     try:
         for channel in table.channels or _channels(table, config) or [table.name]:
             outlet = await sink.open(channel)
-            results += [_line(f"{what}, channel {channel}", line) for line in outlet.description]
+            results += [
+                _line(f"{what}, channel {channel}, line {line.get('line', '')}", line) for line in outlet.description
+            ]
             outlet.close()
     finally:
         await sink.close()
@@ -120,12 +123,16 @@ def _channels(table: SinkConfig, config: Config) -> list[str]:
 
 
 def _line(what: str, description: dict[str, Any]) -> Result:
-    """A line's own description: whether it is joined or up, and why not."""
-    up = description.get("joined", description.get("up", True))
-    reason = str(description.get("reason") or "not there")
-    shown = ", ".join(
-        f"{key} {value}" for key, value in description.items() if value not in (None, "", []) and key != "reason"
-    )
-    return (
-        Result(what, shown or "there") if up else Result(f"{what} ({description.get('address', '')})", problem=reason)
-    )
+    """A line by its own description: where it is, or why it is not."""
+    address, interface = str(description.get("address", "")), description.get("interface")
+    if not description.get("joined", description.get("up", True)):
+        return Result(f"{what} ({address})", problem=str(description.get("reason") or "not there"))
+    found = f"{address}, interface {interface}" if interface else address
+    asked, granted = description.get("receive_buffer_asked"), description.get("receive_buffer_granted")
+    if asked and granted:
+        clamped = f" of {size_text(asked)} asked for" if granted < asked else ""
+        found += f", receive buffer {size_text(granted)}{clamped}"
+    for key in ("ttl", "mtu"):
+        if description.get(key) is not None:
+            found += f", {key} {description[key]}"
+    return Result(what, found)

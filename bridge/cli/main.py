@@ -121,7 +121,8 @@ def _usage(failure: Exception, arguments: list[str]) -> int:
     from bridge.cli.output import error
 
     message = failure.format_message() if hasattr(failure, "format_message") else str(failure)
-    if not message:  # no arguments at all: the help was shown
+    if not arguments:  # the message is the help itself
+        sys.stderr.write(f"{message}\n")
         return Exit.USAGE
     context = getattr(failure, "ctx", None)
     path = getattr(context, "command_path", _program())

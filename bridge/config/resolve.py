@@ -92,6 +92,7 @@ class Resolver:
         self._document = document
         self._report = report
         self._environment = os.environ if environment is None else environment
+        self._installed = registry.connectors().connectors
 
     def resolve(self) -> Draft:
         for key in self._document:
@@ -170,14 +171,15 @@ class Resolver:
         place = (side, name, "type")
         kind = data.get("type")
         if not isinstance(kind, str):
-            names = ", ".join(sorted({c.name for c in registry.connectors().connectors if c.side == side}))
+            names = ", ".join(sorted({c.name for c in self._installed if c.side == side}))
             text = "is required: the connector" if kind is None else f"{kind!r} must be text"
             self._report.add(place, "missing_key" if kind is None else "bad_value", text, hint=f"installed: {names}")
             return None
         try:
-            loaded = registry.load_connector(registry.find(side, kind))
+            found = next((c for c in self._installed if (c.side, c.name) == (side, kind)), None)
+            loaded = registry.load_connector(found or registry.find(side, kind))
         except ConfigurationError as error:
-            if kind in LATER_TYPES and kind not in {c.name for c in registry.connectors().connectors}:
+            if kind in LATER_TYPES and kind not in {c.name for c in self._installed}:
                 self._report.add(
                     place, "not_yet", f"the connector {kind!r} is not in this version yet", hint=error.hint
                 )
