@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bridge.api import Stream
@@ -135,7 +136,6 @@ class App:
                     self._on_loss,
                     self._raw_session,
                 )
-                inbound.prepare()
                 self.inbound[name] = inbound
         for name, config in self.config.routes.items():
             route = Route(config, self)
@@ -153,7 +153,7 @@ class App:
                 route.on_passed = outbound.on_passed
                 self.outbound.append((route, outbound))
             else:
-                route.attach(self.inbound[config.source.name])
+                self.inbound[config.source.name].add_taker(route.take)
 
     def _context(self, name: str) -> EngineContext:
         context = EngineContext(name, self.config.state / name, self.events, self.counters, self.calls)
@@ -164,13 +164,10 @@ class App:
         """A context for a sink table of a route."""
         return self._context(name)
 
-    def _raw_session(self, channel: str) -> tuple[bytes, int]:
+    def _raw_session(self) -> bytes:
         """A session for raw messages: start time in ms and 16 random bits, so that no two starts share one."""
-        for route in self.config.routes.values():
-            if route.settings.window == "disk" and (kept := Route.raw_session(self.config.state, route, channel)):
-                return kept
         value = (int(self.started * 1000) << 16 | random.SystemRandom().getrandbits(16)) & (2**64 - 1)
-        return value.to_bytes(8, "big"), 1
+        return value.to_bytes(8, "big")
 
     def _on_loss(self, record: core_events.GapAbandoned) -> None:
         self.record_loss(record.stream, record.first, record.last, record.reason, None)
@@ -196,8 +193,13 @@ class App:
     # Start, work, end
 
     async def _start(self) -> None:
+        for name, inbound in self.inbound.items():
+            disk = [r for r in self.routes if r.config.source.name == name and r.config.settings.window == "disk"]
+            await inbound.prepare(disk[0].make_log if disk else None)
         for route in self.routes:
             await route.restore()
+        for inbound in self.inbound.values():
+            await inbound.replay()
         loop = asyncio.get_running_loop()
         for inbound in self.inbound.values():
             await inbound.open()
@@ -264,6 +266,8 @@ class App:
                 receive.refresh()
         for route in self.routes:
             route.poll()
+        for name, inbound in self.inbound.items():
+            inbound.trim(partial(self._passed, name))
         self.events.flush()
         ready = not self.absent()
         if ready != self._was_ready:
@@ -273,6 +277,12 @@ class App:
             else:
                 self.events.emit("not_ready", "warning", "; ".join(self.absent()))
         await self._save_positions()
+
+    def _passed(self, source: str, stream: Stream) -> int | None:
+        """What every disk window of a source has passed of a stream; None: not known."""
+        disk = [r for r in self.routes if r.config.source.name == source and r.config.settings.window == "disk"]
+        found = [route.passed(stream) for route in disk]
+        return None if None in found else min((at for at in found if at is not None), default=None)
 
     async def _save_positions(self) -> None:
         if not self.outbound:
@@ -308,14 +318,17 @@ class App:
             inbound.finish()
         await self._cancel_tasks()
         until = time.monotonic() + (0.0 if self._end_at_once.is_set() else self.config.bridge.drain)
-        draining = asyncio.gather(*(route.drain(max(0.0, until - time.monotonic())) for route in self.routes))
+        draining = [asyncio.ensure_future(r.drain(max(0.0, until - time.monotonic()))) for r in self.routes]
         at_once = asyncio.ensure_future(self._end_at_once.wait())
-        await asyncio.wait([draining, at_once], return_when=asyncio.FIRST_COMPLETED)
-        at_once.cancel()
-        if not draining.done():
-            draining.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await draining
+        rest: set[asyncio.Future[Any]] = {*draining}
+        while rest and not at_once.done():
+            _, rest = await asyncio.wait({*rest, at_once}, return_when=asyncio.FIRST_COMPLETED)
+            rest.discard(at_once)
+        for future in (at_once, *rest):
+            future.cancel()
+        await asyncio.gather(*rest, at_once, return_exceptions=True)
+        for route in self.routes:
+            route.poll()
         await self._save_positions()
 
     async def _shut(self, admin: Admin | None) -> None:
@@ -326,6 +339,7 @@ class App:
             await outbound.close()
         for inbound in self.inbound.values():
             inbound.close()
+            await inbound.close_logs()
         for receive in self._loops.values():
             receive.close()
         for context in self.contexts:
@@ -370,7 +384,6 @@ class App:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.events.emit("internal_error", "error", f"a part of the bridge failed: {error!r}")
-            self._failure = error
             self._status = 70
             self._end.set()
 

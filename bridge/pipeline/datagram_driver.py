@@ -10,22 +10,39 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from bridge.api import Hole, Item, MessageBatch, Outlet, SessionEnd, SessionStart, Stream
+from bridge.api import (
+    BridgeError,
+    DatagramSink,
+    Hole,
+    Item,
+    MessageBatch,
+    Outlet,
+    SessionEnd,
+    SessionStart,
+    Severity,
+    Stream,
+)
 from bridge.core.ledger import SinkLedger
 from bridge.core.pacing import TokenBucket
-from bridge.core.sender import StreamSender
+from bridge.core.sender import StreamSender, Unsendable
+from bridge.pipeline.account import Account, Losses
+from bridge.telemetry.latency import Latency
+from bridge.telemetry.status import SinkRow, SinkStream
+from bridge.window.cursor import Cursor
+from bridge.window.entry import WindowStream
+from bridge.wire import codec
 
 BATCH_MESSAGES = 512
 BATCH_BYTES = 256 * 1024
+ENCODE_AT_ONCE = 256
+"""Datagrams that are encoded in one step, about a millisecond."""
+
 RETRY_SECONDS = 0.001
 """A full socket buffer empties at line rate: about 12,000 bytes in this time at 100 Mbit/s."""
 
 
-class DatagramCursor(Protocol):
-    """What this driver needs of a window's cursor."""
-
-    def next(self, max_messages: int, max_bytes: int) -> list[Item]: ...
-    def acknowledge(self, stream: Stream, through: int) -> None: ...
+class Emit(Protocol):
+    def __call__(self, code: str, severity: Severity, text: str, **fields: Any) -> None: ...
 
 
 class DatagramDriver:
@@ -34,35 +51,39 @@ class DatagramDriver:
     def __init__(
         self,
         sink: str,
+        kind: str,
         channel: str,
-        cursor: DatagramCursor,
-        outlet: Outlet,
-        sender: StreamSender,
+        cursor: Cursor,
+        connector: DatagramSink,
+        make_sender: Callable[[int], StreamSender],
         bucket: TokenBucket,
-        on_sent: Callable[[Stream, int], None],
+        losses: Losses,
+        emit: Emit,
     ) -> None:
-        self.sink = sink
-        self.channel = channel
-        self.outlet = outlet
-        self.ledgers: dict[Stream, SinkLedger] = {}
-        self.protocols: dict[Stream, str] = {}
+        self.error: str | None = "not open yet"
+        self._sink = sink
+        self._kind = kind
+        self._channel = channel
         self._cursor = cursor
-        self._sender = sender
+        self._connector = connector
+        self._make_sender = make_sender
         self._bucket = bucket
-        self._on_sent = on_sent
+        self._losses = losses
+        self._emit = emit
+        self._outlet: Outlet | None = None
+        self._sender: StreamSender | None = None
+        self._accounts: dict[WindowStream, Account] = {}
+        self._latency = Latency()
         self._wake = asyncio.Event()
-        self._closing = False
         self._idle = asyncio.Event()
-        self._idle.set()
+        self._closing = False
+        self._up = False
+        cursor.on_ready = self.notify
+        cursor.on_lost = self._lost
 
     @property
-    def idle(self) -> bool:
-        """Everything that was offered has been sent."""
-        return self._idle.is_set()
-
-    @property
-    def up(self) -> bool:
-        return any(line["up"] for line in self.outlet.description)
+    def ledgers(self) -> dict[Stream, SinkLedger]:
+        return {ws.stream: account.ledger(self._cursor.pending(ws)) for ws, account in self._accounts.items()}
 
     def notify(self) -> None:
         """Items were appended to the window."""
@@ -70,85 +91,172 @@ class DatagramDriver:
         self._wake.set()
 
     async def run(self) -> None:
+        try:
+            self._outlet = await self._connector.open(self._channel)
+        except BridgeError as error:
+            self.error = error.message
+            self._emit("sink_refused", "error", f"sink {self._sink}, channel {self._channel}: {error}", sink=self._sink)
+            return
+        self._sender = self._make_sender(self._outlet.max_datagram)
+        self.poll()
         while not self._closing:
             self._wake.clear()
-            worked = await self._step()
-            if worked:
+            if await self._step():
                 continue
             self._idle.set()
             await self._sleep()
 
-    async def drain(self, seconds: float) -> bool:
-        """Wait until all that was offered is sent; False when the time ran out."""
+    async def drain(self, seconds: float) -> None:
+        """Wait until all that was offered is sent, for at most so long; then say that the session ends here."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), seconds)
-        return self._idle.is_set()
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """End `run` and close the outlet. What is in flight goes back to the window."""
         self._closing = True
         self._wake.set()
+        outlet, self._outlet = self._outlet, None
+        if outlet is not None:
+            outlet.close()
+
+    def poll(self) -> None:
+        """About once a second: lines come back, and `error` says what is absent."""
+        if self._outlet is None:
+            return
+        self._outlet.poll()
+        down = [line for line in self._outlet.description if not line["up"]]
+        up = len(self._outlet.description) - len(down)
+        self.error = "; ".join(f"{line['address']}: {line['reason']}" for line in down) if down else None
+        self._up = up > 0
+
+    def status(self) -> SinkRow:
+        """The row of the snapshot."""
+        backlog = self._cursor.backlog
+        oldest = self._cursor.oldest_ns
+        return SinkRow(
+            sink=self._sink,
+            channel=self._channel,
+            type=self._kind,
+            up=self.error is None,
+            error=self.error,
+            streams=[
+                self._stream_row(ws, account.ledger(self._cursor.pending(ws))) for ws, account in self._accounts.items()
+            ],
+            pending_messages={
+                "memory": backlog.memory_messages,
+                "disk": backlog.disk_messages,
+                "in_flight": self._cursor.flight_messages,
+            },
+            pending_bytes={
+                "memory": backlog.memory_bytes,
+                "disk": backlog.disk_bytes,
+                "in_flight": self._cursor.flight_bytes,
+            },
+            pending_oldest_seconds=None if oldest is None else max(0.0, (time.time_ns() - oldest) / 1e9),
+            publish_latency=self._latency.row(),
+        )
 
     async def _step(self) -> bool:
+        """Send one batch, or what is due without one; False when there was nothing."""
+        assert self._sender is not None
         now, wall = time.monotonic_ns(), time.time_ns()
-        items = self._cursor.next(BATCH_MESSAGES, BATCH_BYTES) if self.up else []
+        if not self._up:
+            return False
+        items = self._cursor.next(BATCH_MESSAGES, BATCH_BYTES)
+        ws = self._cursor.stream if items else None
         for item in items:
-            self._offer(item)
+            assert ws is not None
+            if ws not in self._accounts and not isinstance(item, SessionStart):
+                self._sender.add(SessionStart(item.stream, ws.protocol, _first(item)), now, wall)
+            self._account(ws, _first(item))
             self._sender.add(item, now, wall)
-        await self._send(self._sender.datagrams(now, wall))
-        for item in items:
-            self._sent(item)
-        return bool(items)
+        sent = await self._send_all(now, wall)
+        refused = self._sender.events()
+        if ws is not None:
+            for item in items:
+                self._decide(ws, item, refused)
+        return sent or bool(items)
 
-    async def _sleep(self) -> None:
-        due = self._sender.next_timer()
-        timeout = 1.0 if due is None else min(1.0, max(0.0, (due - time.monotonic_ns()) / 1e9))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), timeout)
+    async def _send_all(self, now: int, wall: int) -> bool:
+        assert self._sender is not None
+        sent = False
+        while datagrams := self._sender.datagrams(now, wall, ENCODE_AT_ONCE):
+            sent = True
+            await self._send(datagrams)
+            if not self._sender.pending:
+                break
+        return sent
 
     async def _send(self, datagrams: Sequence[tuple[bytes, int]]) -> None:
         """Send (datagram, messages in it) in order, as fast as the bucket allows."""
         start = 0
         while start < len(datagrams):
             end, wait_ns = self._bucket.take(datagrams, start, time.monotonic_ns())
-            while start < end:
-                taken = self.outlet.send([d for d, _ in datagrams[start:end]])
-                start += taken
-                if start < end:
+            chunk = [datagram for datagram, _ in datagrams[start:end]]
+            while chunk and self._outlet is not None:
+                taken = self._outlet.send(chunk)
+                chunk = chunk[taken:]
+                if chunk:
                     await asyncio.sleep(RETRY_SECONDS)
+            start = end
             if wait_ns:
                 await asyncio.sleep(wait_ns / 1e9)
 
-    def _offer(self, item: Item) -> None:
-        ledger = self.ledgers.setdefault(item.stream, SinkLedger())
+    async def _sleep(self) -> None:
+        assert self._sender is not None
+        due = self._sender.next_timer()
+        timeout = 1.0 if due is None else min(1.0, max(0.0005, (due - time.monotonic_ns()) / 1e9))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), timeout)
+
+    def _account(self, ws: WindowStream, first: int) -> Account:
+        account = self._accounts.get(ws)
+        if account is None:
+            account = self._accounts[ws] = Account(ws, first, self._sink, self._losses)
+            account.resolve(ws.stream, first)
+        return account
+
+    def _lost(self, ws: WindowStream, first: int, last: int, reason: str) -> None:
+        self._account(ws, first).lose(first, last, reason)
+
+    def _decide(self, ws: WindowStream, item: Item, refused: Sequence[Unsendable]) -> None:
+        account = self._accounts[ws]
         if isinstance(item, SessionStart):
-            self.protocols[item.stream] = item.protocol
-            if ledger.base is None:
-                ledger.base = ledger.end = item.first
-        elif isinstance(item, MessageBatch):
-            if ledger.base is None:
-                ledger.base = item.first
-            ledger.end = item.last + 1
-            ledger.pending += len(item.payloads)
-        elif isinstance(item, Hole):
-            if ledger.base is None:
-                ledger.base = item.first
-            ledger.end = item.last + 1
-            ledger.missing += item.last - item.first + 1
-
-    def _sent(self, item: Item) -> None:
-        ledger = self.ledgers[item.stream]
-        through: int | None = None
+            return
         if isinstance(item, MessageBatch):
-            ledger.pending -= len(item.payloads)
-            ledger.published += len(item.payloads)
+            at = item.first
+            for event in refused:
+                if event.reason != "unannounced" and item.first <= event.first <= item.last:
+                    account.decide(at, event.first - 1, "published")
+                    account.reject(event.first, event.last)
+                    account.decide(event.first, event.last, "size")
+                    at = event.last + 1
+            account.decide(at, item.last, "published")
+            self._latency.observe((time.time_ns() - item.time_ns) / 1e9, len(item.payloads))
             through = item.last
         elif isinstance(item, Hole):
+            account.decide(item.first, item.last, "missing")
             through = item.last
-        elif isinstance(item, SessionEnd):
+        else:
             through = item.next - 1
-        if through is not None:
-            self._cursor.acknowledge(item.stream, through)
-            self._on_sent(item.stream, through)
+        self._cursor.acknowledge(item.stream, through)
 
-    def description(self) -> list[dict[str, Any]]:
-        return list(self.outlet.description)
+    def _stream_row(self, ws: WindowStream, ledger: SinkLedger) -> SinkStream:
+        return SinkStream(
+            session=codec(ws.protocol or "raw").session_text(ws.stream.session),
+            restart=ws.stream.restart,
+            base=ledger.base,
+            end=ledger.end,
+            published=ledger.published,
+            present=ledger.present,
+            filtered=dict(ledger.filtered),
+            rejected={reason: count for reason, count in ledger.rejected.items() if count},
+            missing=ledger.missing,
+            dropped={reason: count for reason, count in ledger.dropped.items() if count},
+            pending=ledger.pending,
+            below_base=ledger.below_base,
+        )
+
+
+def _first(item: Item) -> int:
+    return item.next if isinstance(item, SessionEnd) else item.first

@@ -1,21 +1,29 @@
-"""A datagram source at work: its connector, one `ChannelReceiver` a channel, and the routes that take its items."""
+"""A datagram source at work: its connector, one `ChannelReceiver` a channel, and the routes that take its items.
+
+With an arrival log (`window = "disk"` on one of its routes) what the core accepts is also written down, and what an earlier run
+left is given to the fresh receiver before anything is joined.
+"""
 
 import time
 from collections.abc import Callable
 
-from bridge.api import Context, DatagramLine, DatagramSource, Item
+from bridge.api import Context, DatagramLine, DatagramSource, Item, Stream
 from bridge.config.resolved import DatagramSourceConfig
 from bridge.core.receiver import ChannelReceiver
 from bridge.core.settings import ReceiverSettings
 from bridge.pipeline.core_events import OnLoss, report
 from bridge.pipeline.receive import InboundChannel, ReceiveLoop
 from bridge.telemetry.events import Events
+from bridge.window.arrivals import ArrivalLog, Marks, RawPoint
 from bridge.wire import codec
 from bridge.wire.native_layout import channel_number
 from bridge.wire.packet import Codec
 
 ItemsTaker = Callable[[str, list[Item]], None]
 """Takes the items of a channel: (channel, items)."""
+
+MakeLog = Callable[[str, Marks, Callable[[], RawPoint | None]], ArrivalLog]
+"""Makes the arrival log of a channel."""
 
 
 class InboundSource:
@@ -29,7 +37,7 @@ class InboundSource:
         session_grace: float,
         origin: int,
         on_loss: OnLoss,
-        raw_session: Callable[[str], tuple[bytes, int]],
+        raw_session: Callable[[], bytes],
     ) -> None:
         self.config = config
         self.name = config.name
@@ -45,18 +53,43 @@ class InboundSource:
         self._on_loss = on_loss
         self._raw_session = raw_session
         self._takers: list[ItemsTaker] = []
+        self._logs: dict[str, ArrivalLog] = {}
 
     def add_taker(self, taker: ItemsTaker) -> None:
         self._takers.append(taker)
 
-    def prepare(self) -> None:
-        """Make the receivers. Nothing is joined yet, so that a disk window can be read back first."""
+    async def prepare(self, make_log: MakeLog | None) -> None:
+        """Make the receivers. Nothing is joined yet, so that a disk window can be read back first.
+
+        Raises OSError and `SegmentFormatError` for a log that cannot be read.
+        """
         for line in self._connector.lines():
             self.lines.setdefault(line.channel, []).append(line)
         for channel, lines in self.lines.items():
             names = [line.name for line in lines]
             wire = self.codecs[channel] = self._codec(channel)
-            self.receivers[channel] = ChannelReceiver(channel, wire, names, self._settings(channel, wire))
+            point: RawPoint | None = None
+            if make_log is not None:
+                log = self._logs[channel] = make_log(channel, self._marks(channel), self._raw_point(channel, wire))
+                point = await log.open()
+            receiver = ChannelReceiver(channel, wire, names, self._settings(channel, wire, point))
+            self.receivers[channel] = receiver
+            if make_log is not None:
+                receiver.accepted_datagrams = self._logs[channel].accepted
+
+    async def replay(self) -> None:
+        """Give the receivers what an earlier run accepted and no sink is known to have."""
+        for channel, log in self._logs.items():
+            receiver = self.receivers[channel]
+            lines = len(receiver.lines)
+            now = time.monotonic_ns()
+            async for line, datagrams, time_ns in log.replay():
+                receiver.receive(min(line, lines - 1), datagrams, now, time_ns, restoring=True)
+                items = receiver.end_pass(now, False)
+                if items:
+                    self.hand_on(channel, items)
+            log.replayed()
+            self._after_pass(channel, receiver)()
 
     async def open(self) -> None:
         await self._connector.open()
@@ -76,6 +109,15 @@ class InboundSource:
     def poll(self) -> bool:
         """True when descriptors changed."""
         return self._connector.poll()
+
+    def trim(self, passed: Callable[[Stream], int | None]) -> None:
+        """Let go of arrivals that every sink has passed."""
+        for log in self._logs.values():
+            log.trim(passed)
+
+    async def close_logs(self) -> None:
+        for log in self._logs.values():
+            await log.close()
 
     def finish(self) -> None:
         """The run ends: what is held is decided and handed on."""
@@ -113,11 +155,27 @@ class InboundSource:
         keys = [key.reveal().encode() for key in settings.auth.keys] if settings.auth else []
         return codec(settings.protocol, channel=number, keys=keys, max_message=settings.max_message)
 
-    def _settings(self, channel: str, wire: Codec) -> ReceiverSettings:
+    def _marks(self, channel: str) -> Marks:
+        def marks() -> list[tuple[Stream, int]]:
+            rows = self.receivers[channel].streams
+            return [(row.stream, row.ledger.next) for row in rows if row.ledger.next is not None]
+
+        return marks
+
+    def _raw_point(self, channel: str, wire: Codec) -> Callable[[], RawPoint | None]:
+        def point() -> RawPoint | None:
+            if wire.numbered or channel not in self.receivers:
+                return None
+            row = self.receivers[channel].streams[-1]
+            return RawPoint(row.stream.session, row.ledger.next or 1)
+
+        return point
+
+    def _settings(self, channel: str, wire: Codec, point: RawPoint | None) -> ReceiverSettings:
         settings = self.config.channels[channel]
         gap = settings.gap
         native = wire.name == "native"
-        session, first = (b"\0" * 8, 1) if wire.numbered else self._raw_session(channel)
+        session, first = point or (self._raw_session(), 1)
         return ReceiverSettings(
             hold_ns=round(gap.hold * 1e9),
             hold_packets=gap.hold_packets,
@@ -149,8 +207,11 @@ class InboundSource:
 
     def _after_pass(self, channel: str, receiver: ChannelReceiver) -> Callable[[], None]:
         events, session_text, on_loss = self._events, self.codecs[channel].session_text, self._on_loss
+        log = self._logs.get(channel)
 
         def after_pass() -> None:
+            if log is not None:
+                log.end_pass()
             if receiver.has_events:
                 report(events, receiver, session_text, on_loss)
                 if receiver.stopped:

@@ -25,6 +25,7 @@ from bridge.api import (
 )
 from bridge.config.resolved import MessageSourceConfig
 from bridge.core.ledger import StreamLedger
+from bridge.pipeline.backoff import Backoff
 from bridge.telemetry.events import Events
 from bridge.telemetry.status import Channel, Gaps, StreamRow
 from bridge.wire import codec
@@ -51,7 +52,7 @@ class OutboundSource:
         route: Taker,
         positions: dict[str, str],
         save: Callable[[str, str], None],
-        delays: Callable[[], float],
+        backoff: Backoff,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.config = config
@@ -64,7 +65,7 @@ class OutboundSource:
         self._route = route
         self._positions = positions
         self._save = save
-        self._delays = delays
+        self._backoff = backoff
         self._sleep = sleep
         self._source: MessageSource | None = None
         self._passed: dict[str, deque[tuple[Stream, int, str]]] = {}  # (stream, through, position) not yet acknowledged
@@ -92,9 +93,7 @@ class OutboundSource:
         """Every sink of the route has taken `stream` up to `through`."""
         waiting = self._passed.get(channel)
         position: str | None = None
-        while waiting and (waiting[0][0] != stream or waiting[0][1] <= through):
-            if waiting[0][0] != stream and not any(entry[0] == stream for entry in waiting):
-                break
+        while waiting and waiting[0][0] == stream and waiting[0][1] <= through:
             position = waiting.popleft()[2]
         if position is not None:
             self._save(channel, position)
@@ -129,6 +128,7 @@ class OutboundSource:
                 self.ended = True
                 self._events.emit("source_ended", "info", f"source {self.name} has no more", source=self.name)
                 return
+            self._backoff.succeeded()
             self._hand_on([(item, position) for item, position in pairs])
             await self._route.wait_for_room()
 
@@ -205,7 +205,7 @@ class OutboundSource:
             code = "source_refused" if refused else "source_unavailable"
             self._events.emit(code, "error" if refused else "warning", f"source {self.name}: {error}", source=self.name)
         self.error = str(error)
-        await self._sleep(REFUSED_SECONDS if refused else self._delays())
+        await self._sleep(REFUSED_SECONDS if refused else self._backoff.failed(time.monotonic_ns()))
 
 
 def _through(item: Item) -> int | None:

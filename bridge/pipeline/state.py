@@ -5,7 +5,6 @@ then rename), so that a kill leaves the old file or the new one. It says what wa
 restart repeats, it does not skip.
 """
 
-import contextlib
 import fcntl
 import json
 import os
@@ -76,19 +75,19 @@ class State:
 
     def _load(self) -> dict[str, dict[str, str]]:
         path = self.directory / "positions.json"
-        loaded: Any = {}
-        with contextlib.suppress(FileNotFoundError):
-            try:
-                loaded = json.loads(path.read_text())
-            except (OSError, ValueError) as error:
-                raise StateError(
-                    f"{path} cannot be read: {error}",
-                    hint="move the file away to start again from the configured `start`",
-                ) from None
-            if loaded.get("format") != 1:
-                raise StateError(
-                    f"{path} has format {loaded.get('format')}, this version reads 1",
-                    hint="use the bridge version that wrote it, or move the file away",
-                )
+        try:
+            loaded: Any = json.loads(path.read_text())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise StateError(
+                f"{path} cannot be read: {error}",
+                hint="move the file away to start again from the configured `start`",
+            ) from None
+        if loaded.get("format") != 1:
+            raise StateError(
+                f"{path} has format {loaded.get('format')}, this version reads 1",
+                hint="use the bridge version that wrote it, or move the file away",
+            )
         routes = loaded.get("routes", {})
         return {str(r): {str(c): str(p) for c, p in channels.items()} for r, channels in routes.items()}
