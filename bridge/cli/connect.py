@@ -1,11 +1,21 @@
-"""`check --connect`: opens each connector for a moment and says what was there. Nothing is written, sent or acknowledged."""
+"""`check --connect`: opens each connector for a moment and says what was there.
+
+Nothing is written, sent or acknowledged, and a bridge that runs with the same configuration does not notice: what
+connectors keep goes to a directory that is thrown away.
+"""
 
 import asyncio
+import os
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from bridge.api import BridgeError, ConnectorError, Start, Stream
+from bridge.api import BridgeError, ConnectorError, MessageStore, Start, Stream, StreamInfo
 from bridge.cli.context import VerbContext
+from bridge.cli.read import session_text
+from bridge.config import registry
 from bridge.config.resolved import (
     Config,
     DatagramSinkConfig,
@@ -40,10 +50,15 @@ class _Deaf:
 
 async def connect_all(config: Config) -> list[Result]:
     """One result for each line of a source, each channel of a datagram sink and each message table, in the file's order."""
+    with tempfile.TemporaryDirectory(prefix="bridge-check-") as scratch:
+        return await _all(config, Path(scratch))
+
+
+async def _all(config: Config, scratch: Path) -> list[Result]:
     results: list[Result] = []
     for table in (*config.sources.values(), *config.sinks.values()):
         side = "source" if isinstance(table, DatagramSourceConfig | MessageSourceConfig) else "sink"
-        context = VerbContext(table.name, config.state / table.name)
+        context = VerbContext(table.name, scratch / table.name, quiet=True)
         what = f"{side} {table.name}"
         try:
             async with asyncio.timeout(PATIENCE):
@@ -65,7 +80,7 @@ async def _opened(table: SourceConfig | SinkConfig, what: str, context: VerbCont
     if isinstance(table, MessageSourceConfig):
         source = table.connector(table.options, context)
         try:
-            await source.open(Start("latest"))
+            await source.open(Start("earliest"))
         finally:
             await source.close()
         return [Result(what)]
@@ -97,20 +112,39 @@ async def _datagram_sink(table: DatagramSinkConfig, what: str, context: VerbCont
 
 
 async def _message_sink(table: MessageSinkConfig, what: str, context: VerbContext, config: Config) -> list[Result]:
-    results = []
-    for channel in _channels(table, config) or [table.name]:
-        sink = table.connector(table.options, context)
-        try:
-            opened = await sink.open(channel, _Deaf())
-        finally:
-            await sink.close(drain=False)
-        tail = (
-            "nothing stored yet"
-            if opened is None
-            else f"stored up to {opened.tail} of session {opened.stream.session.hex()}"
-        )
-        results.append(Result(f"{what}, channel {channel}", tail))
-    return results
+    """Through the sink's message store where it has one: a second writer would be refused, or would push out the first."""
+    path = getattr(table.options, "path", None)
+    if isinstance(path, Path) and not path.exists():
+        return [_to_be_made(what, path.absolute())]
+    channels = _channels(table, config) or [table.name]
+    if not table.capabilities.store:
+        for channel in channels:
+            sink = table.connector(table.options, context)
+            try:
+                await sink.open(channel, _Deaf())
+            finally:
+                await sink.close(drain=False)
+        return [Result(what)]
+    store: MessageStore = registry.load("store", table.kind)(table.options, context)
+    try:
+        await store.open()
+        return [Result(f"{what}, channel {channel}", _stored(await store.streams(channel))) for channel in channels]
+    finally:
+        await store.close()
+
+
+def _to_be_made(what: str, path: Path) -> Result:
+    parent = next(parent for parent in path.parents if parent.exists())
+    if os.access(parent, os.W_OK | os.X_OK):
+        return Result(what, f"{path} is not there yet, the first run makes it")
+    return Result(what, problem=f"{path} cannot be made: {parent} is not writable for this user")
+
+
+def _stored(streams: Sequence[StreamInfo]) -> str:
+    if not streams or streams[-1].tail is None:
+        return "nothing stored yet"
+    newest = streams[-1]
+    return f"stored up to {newest.tail} of session {session_text(newest)}"
 
 
 def _channels(table: SinkConfig, config: Config) -> list[str]:

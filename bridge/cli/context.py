@@ -20,13 +20,15 @@ class _Uncounted:
 class VerbContext:
     """`bridge.api.Context` for one table. Warnings and errors go to standard error, the rest is left out."""
 
-    def __init__(self, name: str, state: Path) -> None:
+    def __init__(self, name: str, state: Path, *, quiet: bool = False) -> None:
+        """`quiet`: say nothing, since the verb says what it finds itself."""
         self.name = name
         self.state = state
+        self._quiet = quiet
         self._shared: dict[str, Any] = {}
 
     def emit(self, code: str, severity: Severity, text: str, **fields: Any) -> None:  # noqa: ARG002 - the contract
-        if severity in ("warning", "error"):
+        if severity in ("warning", "error") and not self._quiet:
             output.note(f"{severity}: {self.name}: {failures.redactor.clean(text)}")
 
     def counter(self, name: str, **labels: str) -> Counter:  # noqa: ARG002 - the contract
