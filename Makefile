@@ -49,7 +49,7 @@ lint: $(VENV)/.dev
 	@echo "lint: format, rules, types and import contracts hold"
 
 test: $(VENV)/.dev tools lint
-	@$(NAMESPACE) $(PYTEST) -q -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	@$(NAMESPACE) $(PYTEST) -q -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 test-fast: $(VENV)/.dev
 	@$(PYTEST) -q -n $(WORKERS) -m "not network and not slow" $(PYTEST_ARGS)
