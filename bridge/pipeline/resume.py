@@ -1,0 +1,89 @@
+"""After a reconnect: what the sink still has of what it was given, read from its tail and not from memory.
+
+What the sink names as newest, against the accounts of this run:
+
+    found                                    means
+    nothing                                  all of it is gone: every account falls to its base
+    a stream of ours, tail at the frontier   nothing is lost
+    … tail above the frontier                acknowledgements were lost, or a peer wrote: `stored`
+    … tail below the frontier                it fell: what the window has is sent again, the rest is broker_lost
+    … and we had begun a newer one           that one is gone: it falls to its base
+    what it named before we wrote            our first claim is gone: every account falls to its base
+    anything else                            somebody else writes there
+"""
+
+from collections.abc import Callable, Sequence
+
+from bridge.api import Opened, Stream
+from bridge.pipeline.account import Account
+from bridge.window.cursor import Cursor
+from bridge.window.entry import WindowStream
+
+
+def tail_of(opened: Opened) -> int | None:
+    """The highest number that is decided in the sink: stored, or passed as a hole."""
+    known = [number for number in (opened.tail, opened.through) if number is not None]
+    return max(known, default=None)
+
+
+class Resume:
+    """Compares what a sink has with what it was given. One per driver; `found` at every open."""
+
+    def __init__(self, cursor: Cursor, on_moved: Callable[[str], None]) -> None:
+        self._cursor = cursor
+        self._on_moved = on_moved
+        self._before: Stream | None = None  # what the sink's newest stream was before this run wrote
+        self._first = True
+
+    def found(self, accounts: Sequence[Account], opened: Opened | None) -> Account | None:
+        """`accounts`: those with a name, oldest first. Winds the cursor back; returns the account of the newest stream."""
+        for account in accounts:
+            account.next = account.frontier
+            account.stored = -1
+            account.left = False
+        stream = opened.stream if opened is not None else None
+        ours = [account for account in accounts if account.name == stream]
+        if self._first or not accounts:
+            self._first = False
+            self._before = stream
+            self._cursor.rewind()
+            return ours[-1] if ours else None
+        if opened is not None and not ours and stream != self._before:
+            self._cursor.rewind()
+            self._on_moved(f"its newest stream is {stream}, which this bridge did not write")
+            return None
+        falls = {
+            account: account.base for account in accounts if not ours or account.stream.order > ours[-1].stream.order
+        }
+        if opened is not None and ours:
+            self._compare(ours, tail_of(opened), falls)
+        self._fall(falls)
+        return ours[-1] if ours else None
+
+    def _compare(self, ours: Sequence[Account], tail: int | None, falls: dict[Account, int]) -> None:
+        """What one run after the other offered of the sink's newest stream, against its tail."""
+        if tail is not None:
+            for account in ours:
+                account.stored = tail
+            highest = max(account.submitted for account in ours)
+            if tail > max(highest, ours[-1].frontier - 1):
+                self._on_moved(f"its tail is {tail}, and this bridge submitted up to {highest}")
+        lacking = 0 if tail is None else tail + 1
+        for place, account in enumerate(ours):
+            # Only the oldest of them knows what was there before this run: its base follows the tail.
+            low = lacking if tail is not None and place == 0 else max(lacking, account.base)
+            if low < account.frontier:
+                falls[account] = low
+
+    def _fall(self, falls: dict[Account, int]) -> None:
+        lacking: dict[WindowStream, int] = {
+            account.stream: low for account, low in falls.items() if low < account.frontier
+        }
+        there = self._cursor.rewind(lacking)
+        lost = 0
+        for account, low in falls.items():
+            if low < account.frontier:
+                lost += account.frontier - low
+                account.fall(low, there.get(account.stream))
+        if lost:
+            self._on_moved(f"it lacks {lost} numbers that it had acknowledged")
