@@ -40,7 +40,7 @@ from bridge.telemetry.logs import Logger
 from bridge.telemetry.losses import Losses
 from bridge.telemetry.redaction import Redactor
 from bridge.telemetry.snapshot import assemble
-from bridge.telemetry.status import Loss
+from bridge.telemetry.status import Loss, Status
 from bridge.telemetry.summary import write_summary
 
 TICK = 0.25
@@ -88,6 +88,7 @@ class App:
         self._end = asyncio.Event()
         self._end_at_once = asyncio.Event()
         self._was_ready = False
+        self._final: Status | None = None
         self._status = 0
 
     async def run(self) -> int:
@@ -337,6 +338,7 @@ class App:
             await route.close()
         for _, outbound in self.outbound:
             await outbound.close()
+        self._final = assemble(self.snapshot)  # before the sources are closed: the lines are shown as they were
         for inbound in self.inbound.values():
             inbound.close()
             await inbound.close_logs()
@@ -349,7 +351,9 @@ class App:
         await self.losses.close()
 
     def _finish(self) -> int:
-        status = assemble(self.snapshot)
+        status = self._final
+        assert status is not None
+        status.events = dict(self.events.counts)
         if not status.balanced:
             self.events.emit("ledger_unbalanced", "error", "; ".join(status.problems))
         self.events.emit(
