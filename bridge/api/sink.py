@@ -5,8 +5,8 @@ A message sink object is *one connection life of one sink and one channel*. It n
 1. `open(channel, listener)` connects and returns what is stored: the newest stream of the channel, its tail and
    `through`; None where nothing is. Raises `Unavailable` or `Refused`.
 2. `submit(item)` takes all four items in order and does not block. It returns False when it is full: nothing was
-   taken, and the next acknowledgement ends that. `SessionStart` claims the stream. A `Hole` is stored, or is otherwise
-   remembered so that a reader can tell it from a number that is yet to come.
+   taken, and the next acknowledgement ends that; so only numbers can make it full. `SessionStart` claims the stream.
+   A `Hole` is stored, or is otherwise remembered so that a reader can tell it from a number that is yet to come.
 3. `listener.on_acknowledged(stream, through)`: everything of the stream up to `through`, holes included, is stored.
    Always a prefix; it never falls. Called on the event loop's thread.
 4. `listener.on_failed(error)` at most once: everything above the acknowledged prefix is unknown; the object is dead

@@ -1,13 +1,15 @@
 """The engine's side among the doubles: what it remembers, and what it calls broken."""
 
 import asyncio
+import contextlib
 import threading
 from pathlib import Path
 
 import pytest
 
 from bridge.api import Stream, Unavailable
-from bridge.testing.doubles import FakeContext, MemoryLine, MemoryOutlet, RecordingListener
+from bridge.testing.conformance.traffic import Script, Writer, stream
+from bridge.testing.doubles import FailingSink, FakeContext, Memory, MemoryLine, MemoryOutlet, RecordingListener
 
 STREAM = Stream("c", b"12345678")
 
@@ -109,3 +111,27 @@ def test_outlet_takes_what_it_has_room_for_and_nothing_too_large() -> None:
     outlet.room = None
     with pytest.raises(ValueError, match="5 bytes"):
         outlet.send([b"12345"])
+
+
+async def test_a_sink_that_fails_by_seed_still_keeps_the_contract() -> None:
+    """An engine that opens anew and resends from the tail stores everything once, whatever the seed; and seeds do fail."""
+    lives = 0
+    for seed in range(40):
+        memory, script = Memory(), Script(stream(), first=1, seed=seed).mixed(150)
+        through = 0
+        while through < script.last:
+            lives += 1
+            sink = FailingSink(FailingSink.Options(memory=memory, seed=seed * 1000 + lives, capacity=4))
+            listener = RecordingListener()
+            opened = await sink.open(script.stream.channel, listener)
+            resume = (opened.through if opened and opened.through is not None else 0) + 1
+            writer = Writer(sink, listener, opened)
+            with contextlib.suppress(Unavailable):
+                await writer.write(script.from_number(resume))
+            await sink.close(True)
+            assert listener.broken == []
+            assert (listener.through(script.stream) or 0) <= (memory.through(script.stream) or 0)
+            through = memory.through(script.stream) or 0
+        assert memory.messages(script.stream.channel) == script.messages
+        assert memory.holes(script.stream) == script.holes
+    assert lives > 80
