@@ -124,6 +124,7 @@ def _usage(failure: Exception, arguments: list[str]) -> int:
     if not arguments:  # the message is the help itself
         sys.stderr.write(f"{message}\n")
         return Exit.USAGE
+    message = message.removeprefix("Invalid value: ")
     context = getattr(failure, "ctx", None)
     path = getattr(context, "command_path", _program())
     verb = next((argument for argument in arguments if not argument.startswith("-")), "")

@@ -176,7 +176,8 @@ def _write_messages(piece: Data, info: StreamInfo, form: Format) -> None:
             out.write("".join(f"{line}\n" for line in lines).encode())
         else:
             identity = f"{info.epoch}-{number}"
-            line = jsonl(channel, session, number, batch.time_ns, payload, identity=identity, position=piece.position)
+            position = piece.position if index == 0 else None  # a store says where its answer begins, not each message
+            line = jsonl(channel, session, number, batch.time_ns, payload, identity=identity, position=position)
             out.write(line.encode() + b"\n")
     out.flush()
 

@@ -130,7 +130,7 @@ def paths(value: Any, path: Path = ()) -> set[Path]:
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_every_key_is_found_in_the_line_where_it_was_written(data: st.DataObject) -> None:
     writer = Writer(data.draw)

@@ -75,6 +75,7 @@ def test_without_bounds_the_newest_session_is_read_whole(config: str, capsys: py
     assert (first["channel"], first["session"], first["sequence"]) == ("feed", "0000000000000001", 5)
     assert first["time"] == "1970-01-01T00:00:10.000000000Z"
     assert first["identity"].endswith("-5")
+    assert "position" not in json.loads(captured.out.splitlines()[1])
 
 
 def test_by_number(config: str, capsys: pytest.CaptureFixture[str]) -> None:
