@@ -74,7 +74,9 @@ class Bridge:
 
     def end(self) -> Counts:
         self._process.send_signal(signal.SIGTERM)
-        self._process.wait(30)
+        returned = self._process.wait(30)
+        if returned != 0 or not self._summary.exists():
+            raise SystemExit(f"the bridge ended with {returned}:\n{self._log.read_text()[-3000:]}")
         status = json.loads(self._summary.read_text())
         lines = [line for source in status["sources"] for channel in source["channels"] for line in channel["lines"]]
         streams = [s for route in status["routes"] for sink in route["sinks"] for s in sink["streams"]]

@@ -38,7 +38,7 @@ def test_does_not_try_again_where_it_was_decided() -> None:
 
 
 def test_names_a_command_that_does_not_exist() -> None:
-    ran = run([*HERE, "no-such-command"], **{VARIABLE: "0"})
+    ran = run([*HERE, "no-such-command"], **{VARIABLE: "0", "PATH": "/usr/bin:/bin"})
     assert ran.returncode == 1
     assert ran.stderr == "error: no-such-command cannot be started: No such file or directory\n"
 
