@@ -60,6 +60,8 @@ admin = ""
 type = "multicast"
 protocol = "{protocol}"
 lines = ["{a}", "{b}"]
+# longer than the default of 20 ms: a busy machine may stop the sender for a while between a datagram and its late copy
+gap = {{ hold = "300ms", hold_packets = 8192 }}
 [sink.archive]
 type = "journal"
 path = "{directory}/journal"

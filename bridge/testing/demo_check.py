@@ -52,20 +52,29 @@ def check(evidence: Evidence, say: Say) -> bool:
 
 def _lines(evidence: Evidence, say: Say) -> bool:
     rows = _channel(evidence)["lines"]
-    say("lines          datagrams      lost  twice  swapped   messages filled by the other   kernel drops")
+    say("            datagrams      lost   doubled   swapped    messages that the other line filled    kernel drops")
     for sent, row in zip(evidence.report["lines"], rows, strict=True):
-        counts = f"{sent['datagrams']:>9,} {sent['lost']:>9,} {sent['duplicated']:>6,} {sent['reordered']:>8,}"
-        say(f"  line {row['line']}       {counts}   {row['lost']:>28,}   {row['kernel_dropped']:>12,}")
+        counts = "".join(f"{sent[key]:>10,}" for key in ("lost", "duplicated", "reordered"))
+        say(
+            f"  line {row['line']}  {sent['datagrams']:>11,}{counts}    {row['lost']:>35,}    {row['kernel_dropped']:>12,}"
+        )
     arrived = all(row["datagrams"] == sent["sent"] for sent, row in zip(evidence.report["lines"], rows, strict=True))
     dropped = sum(row["kernel_dropped"] for row in rows)
     if dropped:
         granted = rows[0]["receive_buffer_granted"]
         say(f"  the kernel dropped {dropped} datagrams (receive buffer {granted} bytes): this machine was too busy")
-    return _said(arrived, "every datagram that the sender put on a line arrived at the bridge", say)
+    both = len(_numbers(evidence.report["lost_on_all"]))
+    meant = [len(_numbers(sent["dropped"])) - both for sent in evidence.report["lines"]]
+    filled = meant == [row["lost"] for row in rows]
+    found = [
+        _said(arrived, "every datagram that the sender put on a line arrived at the bridge", say),
+        _said(filled, "each line lost what the sender dropped on it alone, and the other line filled it", say),
+    ]
+    return all(found)
 
 
 def _lost_on_both(evidence: Evidence, say: Say) -> bool:
-    meant = _numbers((first, last) for first, last in evidence.report["lost_on_all"])
+    meant = _numbers(evidence.report["lost_on_all"])
     losses = [loss for loss in evidence.inbound["losses"] if loss["sink"] is None]
     said = _numbers((loss["first"], loss["last"]) for loss in losses)
     say(f"\nlost on both lines: {len(said)} messages{': ' if said else ''}{_shown(said)}")
@@ -149,7 +158,7 @@ async def _heard(evidence: Evidence, say: Say) -> bool:
     say(f"\nthird group: {count:,} messages, {size / 1e6:.1f} MB")
     for problem in problems[:SHOWN]:
         say(f"  {problem}")
-    wanted = evidence.report["messages"] - len(_numbers((a, b) for a, b in evidence.report["lost_on_all"]))
+    wanted = evidence.report["messages"] - len(_numbers(evidence.report["lost_on_all"]))
     all_there = _said(count == wanted, f"the journal holds all {wanted:,} messages that came on a line", say)
     return (
         _said(not problems, "the listener got every journalled message once, in order, byte for byte", say)
