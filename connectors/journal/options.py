@@ -2,7 +2,7 @@
 
 A journal is one directory and belongs to one sink table. The limits hold for the whole journal, all channels together:
 a channel that must not be pushed out by a busier one gets a sink, and so a journal, of its own. Retention removes whole
-segments, each at most an eighth of a limit, so what is kept lies between seven eighths of a limit and the limit.
+segments, each at most an eighth of a limit: a journal keeps at most the limit, and at least three quarters of it.
 """
 
 from pathlib import Path

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from connectors.journal.layout import segment_of, segment_path
 from connectors.journal.options import SinkOptions
 
-SHARES = 8  # what is kept lies between (SHARES - 1) / SHARES of a limit and the limit
+SHARES = 8  # of a limit that the written segment may grow to; that much is kept free for it
 
 
 class Segment(NamedTuple):
@@ -52,10 +52,10 @@ class Limits:
         return None if self.max_age_ns is None else self.max_age_ns // SHARES
 
 
-def expired(closed: Sequence[Segment], written: Segment, limits: Limits, now_ns: int) -> int:
-    """How many of `closed` (oldest first) must go so that they and `written` keep within the limits."""
-    size = written.bytes + sum(s.bytes for s in closed)
-    messages = written.messages + sum(s.messages for s in closed)
+def expired(closed: Sequence[Segment], limits: Limits, now_ns: int) -> int:
+    """How many of `closed` (oldest first) must go so that they and a written segment of full size keep within the limits."""
+    size = limits.share_bytes + sum(s.bytes for s in closed)
+    messages = (limits.share_messages or 0) + sum(s.messages for s in closed)
     for count, segment in enumerate(closed):
         old = limits.max_age_ns is not None and segment.newest < now_ns - limits.max_age_ns
         large = limits.max_bytes is not None and size > limits.max_bytes

@@ -54,7 +54,8 @@ class JournalSink:
         self._last = -1  # of the current stream: taken in this life
         self._time = 0  # receive time of the last batch, for holes, which have none
         self._flight: deque[Write] = deque()
-        self._messages = 0  # in flight
+        self._rows = 0  # in flight
+        self._messages = 0
         self._bytes = 0
         self._settled = asyncio.Event()
         self._dead = False
@@ -128,7 +129,7 @@ class JournalSink:
     def _full(self) -> bool:
         """Whether two batches are in flight: one commit's worth that is written, and one that waits."""
         much = self._messages >= MAX_MESSAGES or self._bytes >= MAX_BYTES
-        return len(self._flight) >= MAX_WRITES or (much and len(self._flight) > 1)
+        return len(self._flight) >= MAX_WRITES or (much and self._rows > 1)
 
     def _hole(self, row: StreamRow, item: Hole) -> Row:
         return Row(row, max(item.first, self._stored + 1), item.last, 0, self._time, item.reason, None, None, None)
@@ -146,6 +147,7 @@ class JournalSink:
     def _put(self, write: Write) -> None:
         self._flight.append(write)
         if isinstance(write, Row):
+            self._rows += 1
             self._messages += write.messages
             self._bytes += len(write.data or b"")
         self._writer.append(self, write)
@@ -162,6 +164,7 @@ class JournalSink:
             assert self._flight[0] is write
             self._flight.popleft()
             if isinstance(write, Row):
+                self._rows -= 1
                 self._messages -= write.messages
                 self._bytes -= len(write.data or b"")
         if self._listener is not None:

@@ -59,7 +59,7 @@ class Storage:
             newest = registry.execute("SELECT MAX(id) FROM segments").fetchone()[0]
             # Before anything is written: on a full disk this is what makes room.
             unlink_orphans(self._path, [s.id for s in self._closed], newest or 0)
-            self._retain(registry, Segment(0, 0, 0, self._clock()))
+            self._retain(registry)
             if newest is None:
                 newest = 1
                 registry.execute("INSERT INTO segments VALUES (1, 1, 0, 0, 0)")
@@ -135,7 +135,7 @@ class Storage:
         registry, written = self._opened()
         if written.due(self._limits, self._clock()):
             return self._roll()
-        return self._retain(registry, written.summary())
+        return self._retain(registry)
 
     def _roll(self) -> int:
         """Close the written segment and begin the next one."""
@@ -157,12 +157,11 @@ class Storage:
             registry.execute("INSERT INTO segments VALUES (?, 1, 0, 0, 0)", (written.id + 1,))
         written.seal()
         self._closed.append(written.summary())
-        following = WrittenSegment(self._path, written.id + 1)
-        self._open = registry, following
-        return self._retain(registry, following.summary())
+        self._open = registry, WrittenSegment(self._path, written.id + 1)
+        return self._retain(registry)
 
-    def _retain(self, registry: sqlite3.Connection, written: Segment) -> int:
-        count = expired(self._closed, written, self._limits, self._clock())
+    def _retain(self, registry: sqlite3.Connection) -> int:
+        count = expired(self._closed, self._limits, self._clock())
         leaving, self._closed = self._closed[:count], self._closed[count:]
         for segment in leaving:
             unlink(self._path, segment.id)
