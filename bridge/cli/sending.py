@@ -90,9 +90,10 @@ class Sending:
             stopping.cancel()
             reading.cancel()
         self._add(SessionEnd(stream, following))
+        await self._pump()
         while not self._sender.finished or self._next_time() is not None:
-            await self._pump()
             await asyncio.sleep(self._timeout(None))
+            await self._pump()
 
     def _add(self, item: SessionStart | MessageBatch | SessionEnd) -> None:
         self._sender.add(item, time.monotonic_ns(), time.time_ns())
