@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from bridge.config.load import load
+from bridge.cli.arguments import load_config
 
 
 def run(
@@ -19,7 +19,7 @@ def run(
 
     Raises `ConfigurationErrors` and `StateError`, which the command line turns into 78 and 74.
     """
-    loaded = load(config)
+    loaded = load_config(config)
     from bridge.pipeline.app import App, RunOptions
 
     options = RunOptions(until_idle=until_idle, duration=duration, summary=summary, strict=strict, fail_fast=fail_fast)

@@ -30,6 +30,7 @@ from bridge.pipeline.inbound import InboundSource
 from bridge.pipeline.observed import EngineSnapshot
 from bridge.pipeline.outbound import OutboundSource
 from bridge.pipeline.receive import ReceiveLoop
+from bridge.pipeline.reported import Reported
 from bridge.pipeline.route import Route
 from bridge.pipeline.state import State
 from bridge.telemetry.admin import Admin
@@ -37,6 +38,7 @@ from bridge.telemetry.context import BlockingCalls, EngineContext
 from bridge.telemetry.counters import Counters
 from bridge.telemetry.events import Events
 from bridge.telemetry.logs import Logger
+from bridge.telemetry.losses import FILE as LOSSES_FILE
 from bridge.telemetry.losses import Losses
 from bridge.telemetry.redaction import Redactor
 from bridge.telemetry.snapshot import assemble
@@ -77,6 +79,7 @@ class App:
         self.calls = BlockingCalls()
         self.state = State(config.state)
         self.losses = Losses(config.state, self.calls.run, self.events)
+        self.reported = Reported()
         self.inbound: dict[str, InboundSource] = {}
         self.outbound: list[tuple[Route, OutboundSource]] = []
         self.routes: list[Route] = []
@@ -179,23 +182,25 @@ class App:
         for inbound in self.inbound.values():
             if stream.channel in inbound.codecs:
                 session = inbound.codecs[stream.channel].session_text(stream.session)
-        self.losses.record(
-            Loss(
-                channel=stream.channel,
-                session=session,
-                restart=stream.restart,
-                first=first,
-                last=last,
-                reason=reason,
-                sink=sink,
-            )
+        loss = Loss(
+            channel=stream.channel,
+            session=session,
+            restart=stream.restart,
+            first=first,
+            last=last,
+            reason=reason,
+            sink=sink,
         )
+        for part in self.reported.fresh(loss) if sink is None else [loss]:
+            self.losses.record(part)
 
     # Start, work, end
 
     async def _start(self) -> None:
         for name, inbound in self.inbound.items():
             disk = [r for r in self.routes if r.config.source.name == name and r.config.settings.window == "disk"]
+            if disk:
+                await self.calls.run(partial(self.reported.load, self.config.state / LOSSES_FILE))
             await inbound.prepare(disk[0].make_log if disk else None)
         for route in self.routes:
             await route.restore()

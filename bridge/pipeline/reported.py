@@ -1,0 +1,55 @@
+"""Which losses an earlier run reported already.
+
+A disk window is played back at a start, and with it the gaps that were given up before the kill: they are decided again, and
+must not be reported again. What counts is `losses.jsonl`: it says what was reported.
+"""
+
+import json
+from pathlib import Path
+
+from bridge.core.ranges import RangeSet
+from bridge.telemetry.status import Loss
+
+READ_BYTES = 8 * 2**20
+"""So much of the file's end is read: about 50,000 ranges."""
+
+RANGES = 4096
+
+Key = tuple[str, str, int]
+
+
+class Reported:
+    """Ranges that are lost before any sink, by channel, session and restart."""
+
+    def __init__(self) -> None:
+        self._ranges: dict[Key, RangeSet] = {}
+
+    def load(self, path: Path) -> None:
+        """Read what an earlier run wrote. Blocks on the disk; a file that is not there, or lines cut by a kill, are nothing."""
+        try:
+            with path.open("rb") as file:
+                size = file.seek(0, 2)
+                file.seek(max(0, size - READ_BYTES))
+                lines = file.read().splitlines()
+        except OSError:
+            return
+        for line in lines:
+            try:
+                row = json.loads(line)
+                if row["sink"] is None:
+                    self._add((row["channel"], row["session"], row["restart"]), row["first"], row["last"])
+            except (ValueError, KeyError, TypeError):
+                continue
+
+    def fresh(self, loss: Loss) -> list[Loss]:
+        """The parts of a loss that were not reported yet; they are reported from now on."""
+        key = loss.channel, loss.session, loss.restart
+        known = self._ranges.get(key)
+        parts = [(loss.first, loss.last + 1)] if known is None else known.missing(loss.first, loss.last + 1)
+        self._add(key, loss.first, loss.last)
+        return [loss.model_copy(update={"first": first, "last": stop - 1}) for first, stop in parts]
+
+    def _add(self, key: Key, first: int, last: int) -> None:
+        self._ranges.setdefault(key, RangeSet(RANGES)).add(first, last + 1)
+        if len(self._ranges) > RANGES:
+            del self._ranges[next(iter(self._ranges))]
