@@ -9,7 +9,7 @@ waits, its pieces are `waiting` in the ledger of their line.
                                waiting --line goes on as before, age, cap--> refused, or classified as what they are
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from bridge.core import limits
@@ -21,6 +21,7 @@ CandidateKind = Literal["session", "restart", "jump"]
 class HeldPacket(NamedTuple):
     line: int
     packet: Packet
+    restored: bool  # it came from a disk window: no line counts it
 
 
 class Candidate:
@@ -46,33 +47,32 @@ class Candidate:
             elif packet.kind == other.kind and packet.sequence == other.sequence:
                 fits = line != held.line or now_ns - self.since_ns >= limits.CANDIDATE_REPEAT_NS
             else:
-                low, high = (other, packet) if other.sequence <= packet.sequence else (packet, other)
-                fits = 0 <= high.sequence - end_of(low) <= reach
+                fits = 0 <= _distance(packet, other) <= reach
             if fits:
                 return True
         return False
 
     def take_strangers(self, packet: Packet, reach: int) -> list[HeldPacket]:
         """Once confirmed by `packet`: take out what lies farther from it, the words of somebody else."""
-        strangers = [held for held in self.packets if abs(held.packet.sequence - packet.sequence) > 2 * reach]
-        self.packets = [held for held in self.packets if held not in strangers]
+        near = [abs(_distance(packet, held.packet)) <= 2 * reach for held in self.packets]
+        strangers = [held for held, is_near in zip(self.packets, near, strict=True) if not is_near]
+        self.packets = [held for held, is_near in zip(self.packets, near, strict=True) if is_near]
         return strangers
 
-    def hold(self, line: int, packet: Packet) -> bool:
-        """Keep a packet; False when the candidate is full."""
-        if len(self.packets) >= limits.CANDIDATE_PACKETS:
-            return False
-        self.packets.append(HeldPacket(line, packet))
-        return True
+    def hold(self, held: HeldPacket) -> HeldPacket | None:
+        """Keep a packet; returns the oldest one if that has to go for it."""
+        self.packets.append(held)
+        return self.packets.pop(0) if len(self.packets) > limits.CANDIDATE_PACKETS else None
 
 
 class Candidates:
-    """All candidates of a channel."""
+    """All candidates of a channel. `of_lines` says how many speak of a restart or a leap of one line."""
 
-    __slots__ = ("_by_key",)
+    __slots__ = ("_by_key", "of_lines")
 
     def __init__(self) -> None:
         self._by_key: dict[tuple[CandidateKind, bytes | int], Candidate] = {}
+        self.of_lines = 0
 
     def __bool__(self) -> bool:
         return bool(self._by_key)
@@ -85,21 +85,35 @@ class Candidates:
 
     def make(self, kind: CandidateKind, key: bytes | int, now_ns: int) -> tuple[Candidate, Candidate | None]:
         """A new candidate, and the oldest one if that has to go for it."""
-        oldest = self._by_key.pop(next(iter(self._by_key))) if len(self._by_key) >= limits.CANDIDATES else None
+        oldest = self.take(*next(iter(self._by_key))) if len(self._by_key) >= limits.CANDIDATES else None
         candidate = self._by_key[kind, key] = Candidate(kind, now_ns)
+        self.of_lines += kind != "session"
         return candidate, oldest
 
     def take(self, kind: CandidateKind, key: bytes | int) -> Candidate | None:
-        return self._by_key.pop((kind, key), None)
+        candidate = self._by_key.pop((kind, key), None)
+        if candidate is not None:
+            self.of_lines -= kind != "session"
+        return candidate
 
     def take_aged(self, now_ns: int) -> list[Candidate]:
-        old = [key for key, c in self._by_key.items() if now_ns - c.since_ns >= limits.CANDIDATE_AGE_NS]
-        return [self._by_key.pop(key) for key in old]
+        return self._take_where(lambda candidate: now_ns - candidate.since_ns >= limits.CANDIDATE_AGE_NS)
+
+    def take_of_lines(self) -> list[Candidate]:
+        return self._take_where(lambda candidate: candidate.kind != "session")
 
     def take_all(self) -> list[Candidate]:
-        found = list(self._by_key.values())
-        self._by_key.clear()
-        return found
+        return self._take_where(lambda _: True)
+
+    def _take_where(self, chosen: Callable[[Candidate], bool]) -> list[Candidate]:
+        keys = [key for key, candidate in self._by_key.items() if chosen(candidate)]
+        return [candidate for key in keys if (candidate := self.take(*key)) is not None]
+
+
+def _distance(one: Packet, other: Packet) -> int:
+    """Numbers between two packets; negative where they overlap."""
+    low, high = (one, other) if one.sequence <= other.sequence else (other, one)
+    return high.sequence - end_of(low)
 
 
 def end_of(packet: Packet) -> int:

@@ -3,6 +3,7 @@
 from typing import Literal, NamedTuple
 
 from bridge.api.items import HoleReason, Stream
+from bridge.core import limits
 
 
 class GapOpened(NamedTuple):
@@ -162,3 +163,35 @@ class Request(NamedTuple):
     stream: Stream
     first: int
     last: int
+
+
+_ALWAYS_KEPT = (GapAbandoned, StreamStarted, StreamEnded, ChannelStopped, JumpConfirmed)
+
+
+class EventLog:
+    """What waits for the engine. At `limits.EVENTS` only what says that numbers are lost, or that the channel changed, is
+    still taken: one record a gap or a stream, and those have caps of their own. The rest is counted."""
+
+    __slots__ = ("_channel", "_dropped", "_records")
+
+    def __init__(self, channel: str) -> None:
+        self._channel = channel
+        self._records: list[Event] = []
+        self._dropped = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._records)
+
+    def append(self, record: Event) -> None:
+        if len(self._records) < limits.EVENTS or isinstance(record, _ALWAYS_KEPT):
+            self._records.append(record)
+        else:
+            self._dropped += 1
+
+    def take(self) -> list[Event]:
+        """What happened since the last call."""
+        records = self._records
+        if self._dropped:
+            records.append(EventsDropped(self._channel, self._dropped))
+        self._records, self._dropped = [], 0
+        return records

@@ -4,19 +4,19 @@ A number is missing when a higher one, a heartbeat or an end shows that it was s
 wait in another socket; that is what the hold is for. A gap is a range of such numbers with one age.
 
 Rules. A gap opens by time (`hold_ns` since it was first seen) only in a pass in which every socket of the channel was drained
-empty, or `CONSTANT_LOAD_NS` later; by count (`hold_packets` packets since) only when every live line has itself passed it,
-also in such a pass. Otherwise draining line A before line B would invent gaps. A fragment that arrives for a missing number
-starts the hold of that number again. Numbers may be filled in any state. Nothing that waits behind a gap is ever thrown
-away: at a cap it is the oldest gap that is decided.
+empty, or `CONSTANT_LOAD_NS` later; by count (`hold_packets` packets of every live line since) only when every live line has
+itself passed it, also in such a pass. Otherwise draining line A before line B would invent gaps. A fragment that arrives for a
+missing number starts the hold of that number again. Numbers may be filled in any state. Nothing that waits behind a gap is
+ever thrown away: at a cap it is the oldest gap that is decided.
 
 The table below is the whole machine; `tests` walk it and the documentation is generated from it.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from enum import StrEnum
+from heapq import heapify, heappop, heappush
 
 from bridge.core import limits
-from bridge.core.settings import ReceiverSettings
 
 
 class GapState(StrEnum):
@@ -47,7 +47,7 @@ TRANSITIONS: tuple[tuple[str, str, str], ...] = (
 class Gap:
     """Numbers first..stop-1, missing on all lines since `since_ns`."""
 
-    __slots__ = ("first", "opened_ns", "packets", "since_ns", "state", "stop")
+    __slots__ = ("first", "listed", "opened_ns", "packets", "since_ns", "state", "stop")
 
     def __init__(self, first: int, stop: int, since_ns: int, packets: int) -> None:
         self.first = first
@@ -56,6 +56,10 @@ class Gap:
         self.packets = packets  # the stream's packet count when it was first seen
         self.state = GapState.SUSPECTED
         self.opened_ns = 0
+        self.listed = True  # still in the list
+
+    def __repr__(self) -> str:
+        return f"Gap({self.first}..{self.stop - 1} {self.state})"
 
     def part(self, first: int, stop: int) -> "Gap":
         """The same gap for some of its numbers."""
@@ -63,22 +67,23 @@ class Gap:
         other.state, other.opened_ns = self.state, self.opened_ns
         return other
 
-    def due(self, settings: ReceiverSettings) -> int | None:
-        """When time alone moves this gap on; None if nothing but an arrival does."""
-        if self.state is GapState.SUSPECTED:
-            return self.since_ns + settings.hold_ns
-        return None if settings.then == "wait" else self.opened_ns + settings.deadline_ns
-
 
 class GapList:
-    """The gaps of one stream that are neither filled nor abandoned, by number."""
+    """The gaps of one stream that are neither filled nor abandoned: by number, and by how long they wait.
 
-    __slots__ = ("_firsts", "gaps", "numbers")
+    The two heaps hold (time, turn, gap); an entry whose gap left the list, or waits since another time, is skipped when it
+    comes up. So the next gap that time moves on is at hand however many there are.
+    """
+
+    __slots__ = ("_firsts", "_opened", "_suspected", "_turn", "gaps", "numbers")
 
     def __init__(self) -> None:
         self.gaps: list[Gap] = []
-        self._firsts: list[int] = []
         self.numbers = 0
+        self._firsts: list[int] = []
+        self._suspected: list[tuple[int, int, Gap]] = []
+        self._opened: list[tuple[int, int, Gap]] = []
+        self._turn = 0
 
     def __bool__(self) -> bool:
         return bool(self.gaps)
@@ -89,6 +94,13 @@ class GapList:
     def at(self, number: int) -> Gap | None:
         place = bisect_right(self._firsts, number) - 1
         return self.gaps[place] if place >= 0 and number < self.gaps[place].stop else None
+
+    def within(self, first: int, stop: int) -> list[Gap]:
+        """The gaps that have numbers of [first, stop), rising."""
+        low = bisect_right(self._firsts, first) - 1
+        if low < 0 or self.gaps[low].stop <= first:
+            low += 1
+        return self.gaps[low : bisect_left(self._firsts, stop)]
 
     def open(self, first: int, stop: int, now_ns: int, packets: int) -> None:
         """Numbers first..stop-1 turn out to be missing. They must not be in the list."""
@@ -104,12 +116,20 @@ class GapList:
             if low >= high:
                 place += 1
                 continue
-            rest = [gap.part(a, b) for a, b in ((gap.first, low), (high, gap.stop)) if a < b]
             taken.append(gap.part(low, high))
-            self.gaps[place : place + 1] = rest
-            self._firsts[place : place + 1] = [part.first for part in rest]
-            place += len(rest)
             self.numbers -= high - low
+            if gap.first < low:
+                rest = gap.part(high, gap.stop) if high < gap.stop else None
+                gap.stop = low
+                if rest is not None:
+                    self.numbers -= rest.stop - rest.first
+                    self._insert(rest)
+                place += 1
+            elif high < gap.stop:
+                gap.first = self._firsts[place] = high
+            else:
+                gap.listed = False
+                del self.gaps[place], self._firsts[place]
         return taken
 
     def renew(self, number: int, now_ns: int, packets: int) -> None:
@@ -122,6 +142,32 @@ class GapList:
             self._insert(Gap(number, number + 1, now_ns, packets))
         else:
             gap.since_ns, gap.packets = now_ns, packets
+            self._enqueue(gap)
+
+    def opens(self, gap: Gap, now_ns: int, state: GapState) -> None:
+        """The hold of this gap is over."""
+        gap.opened_ns, gap.state = now_ns, state
+        self._enqueue(gap)
+
+    def suspected(self) -> Gap | None:
+        """The gap that has been suspected longest."""
+        heap = self._suspected
+        while heap:
+            since_ns, _, gap = heap[0]
+            if gap.listed and gap.state is GapState.SUSPECTED and gap.since_ns == since_ns:
+                return gap
+            heappop(heap)
+        return None
+
+    def opened(self) -> Gap | None:
+        """The gap that has been open longest, requested or not."""
+        heap = self._opened
+        while heap:
+            gap = heap[0][2]
+            if gap.listed:
+                return gap
+            heappop(heap)
+        return None
 
     @property
     def crowded(self) -> bool:
@@ -132,3 +178,19 @@ class GapList:
         self.gaps.insert(place, gap)
         self._firsts.insert(place, gap.first)
         self.numbers += gap.stop - gap.first
+        self._enqueue(gap)
+
+    def _enqueue(self, gap: Gap) -> None:
+        if gap.state is GapState.SUSPECTED:
+            since_ns, heap = gap.since_ns, self._suspected
+        else:
+            since_ns, heap = gap.opened_ns, self._opened
+        self._turn += 1
+        heappush(heap, (since_ns, self._turn, gap))
+        if len(heap) > 2 * len(self.gaps) + 64:
+            of_heap = gap.state is GapState.SUSPECTED
+            live = [other for other in self.gaps if (other.state is GapState.SUSPECTED) is of_heap]
+            heap[:] = [
+                (other.since_ns if of_heap else other.opened_ns, place, other) for place, other in enumerate(live)
+            ]
+            heapify(heap)

@@ -23,7 +23,11 @@ PARTIAL_MESSAGES = 1024
 """Messages of a stream that are being put together. At the cap the lowest is given up."""
 
 PARTIAL_PIECES = 131_072
-"""Pieces of one message: 64 MiB in pieces of 512 bytes. More are refused."""
+"""Pieces of one message: 64 MiB in pieces of 512 bytes. More are refused. Also the pieces of unfinished messages that are
+remembered of one line, to tell whose copy a piece is; the oldest message goes first."""
+
+PIECE_COST = 200
+"""Bytes that each piece costs beside its payload. Counted with it against `gap.bytes`: pieces of one byte are no way around."""
 
 PARTIAL_AGE_NS = 30 * 10**9
 """How long a message may take to arrive whole, however steadily its pieces come: 64 MiB at 20 Mbit/s is 27 s."""
@@ -35,7 +39,8 @@ CANDIDATES = 16
 """Unconfirmed sessions at a time. A forger invents them freely; the oldest goes first and its pieces are refused."""
 
 CANDIDATE_PACKETS = 64
-"""Packets that one candidate holds; the first two that fit each other confirm it, so more than that are noise."""
+"""Packets that one candidate holds; two that fit each other confirm it, so more than that are noise. The oldest goes first:
+noise under the name of a session that is to come must not shut it out."""
 
 CANDIDATE_AGE_NS = 5 * 10**9
 """How long a candidate waits for its second packet: several heartbeats of the usual 1 s."""
@@ -50,7 +55,7 @@ EVENTS = 1024
 """Events that wait for the engine between two passes; what is more is counted in one `EventsDropped`."""
 
 STREAMS = 8
-"""Streams of a channel whose ledger rows are kept beside the current one; older ones are added up in one row."""
+"""Streams of a channel that have a ledger row of their own, the current one among them; older ones are added up."""
 
 RAW_COPIES = 65_536
 """Copies of raw messages that another line is still expected to bring. The oldest goes first."""
@@ -64,9 +69,6 @@ RAW_COPIES_AGE_NS = 2 * 10**9
 CONSTANT_LOAD_NS = 50_000_000
 """Under load that never lets a pass drain all sockets empty, a gap is declared this much later (design 5.3)."""
 
-LINE_SETTLE_NS = 1_000_000_000
-"""A number that a line has not brought this long after the others is lost on it: far beyond any skew of two lines."""
-
 SKEW_SAMPLES = 64
 """Sampled (number, kernel time) points of a line, between which the other lines' are interpolated."""
 
@@ -75,7 +77,8 @@ START_MAY_FALL = 65_536
 restart."""
 
 HOUSEKEEPING_NS = 1_000_000_000
-"""How often silence, line loss and ages are looked at."""
+"""How often silence, line loss and ages are looked at. A number that a line has not brought one to two of these after the
+others, far beyond any skew of two lines, counts as lost on it until it comes."""
 
 CANDIDATE_REPEAT_NS = 100_000_000
 """An equal packet on the same line within this time is a copy that the network made, later it is the next heartbeat."""

@@ -37,6 +37,11 @@ class RangeSet:
         return self._firsts[0] if self._firsts else None
 
     @property
+    def lowest_stop(self) -> int:
+        """One past the last number of the lowest range; 0 when empty."""
+        return self._stops[0] if self._stops else 0
+
+    @property
     def stop(self) -> int:
         """One past the highest number; 0 when empty."""
         return self._stops[-1] if self._stops else 0

@@ -94,25 +94,34 @@ class RawStream:
             debts.popleft()
             if not debts:
                 del owed[payload]
+        while self._debts and self._is_paid(self._debts[0]):
+            self._debt_bytes -= len(self._debts.popleft()[2])
         while len(self._debts) > limits.RAW_COPIES or self._debt_bytes > limits.RAW_COPIES_BYTES:
             self._forget_oldest()
         return new
 
     def _owe(self, line: int, payload: bytes, due: int) -> None:
-        """Every other line that lives owes a copy of what `line` brought first."""
-        for other, state in enumerate(self._lines):
-            if other != line and not state.silent:
+        """Every other line owes a copy of what `line` brought first, a silent one too: its next word may be that copy."""
+        for other in range(len(self._lines)):
+            if other != line:
                 self._owed[other].setdefault(payload, deque()).append(due)
                 self._debts.append((due, other, payload))
                 self._debt_bytes += len(payload)
 
-    def _forget_oldest(self) -> None:
-        due, line, payload = self._debts.popleft()
-        self._debt_bytes -= len(payload)
+    def _is_paid(self, debt: Debt) -> bool:
+        due, line, payload = debt
         debts = self._owed[line].get(payload)
-        if debts is None or debts[0] > due:
-            return  # paid
+        return debts is None or debts[0] > due
+
+    def _forget_oldest(self) -> None:
+        debt = self._debts.popleft()
+        _, line, payload = debt
+        self._debt_bytes -= len(payload)
+        if self._is_paid(debt):
+            return
+        debts = self._owed[line][payload]
         debts.popleft()
-        self._lines[line].lost += 1
+        if self._lines[line].ever:
+            self._lines[line].lost += 1
         if not debts:
             del self._owed[line][payload]

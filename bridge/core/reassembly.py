@@ -51,13 +51,25 @@ class Partial:
 
 
 class Reassembly:
-    """The messages of one stream that are on their way, by number."""
+    """The messages of one stream that are on their way, by number. `cost` is the memory that they take, in bytes."""
 
-    __slots__ = ("bytes", "partials")
+    __slots__ = ("cost", "partials")
 
     def __init__(self) -> None:
         self.partials: dict[int, Partial] = {}
-        self.bytes = 0
+        self.cost = 0
+
+    def __len__(self) -> int:
+        return len(self.partials)
+
+    def within(self, first: int, stop: int) -> list[int]:
+        """The numbers of [first, stop) that are on their way, rising. Costs the smaller of the two, sorted."""
+        partials = self.partials
+        if not partials:
+            return []
+        if stop - first <= len(partials):
+            return [number for number in range(first, stop) if number in partials]
+        return sorted(number for number in partials if first <= number < stop)
 
     def add(self, number: int, offset: int, size: int, piece: bytes, now_ns: int) -> tuple[Verdict, bytes | None, int]:
         """Take a piece in: the verdict, the whole message if this was its last piece, and of how many pieces."""
@@ -69,7 +81,7 @@ class Reassembly:
         verdict = partial.add(offset, piece)
         if verdict != "new":
             return verdict, None, 0
-        self.bytes += len(piece)
+        self.cost += len(piece) + limits.PIECE_COST
         if not partial.whole:
             return verdict, None, 0
         self.drop(number)
@@ -79,5 +91,5 @@ class Reassembly:
         """Forget a message; returns what was here of it."""
         partial = self.partials.pop(number, None)
         if partial is not None:
-            self.bytes -= partial.arrived
+            self.cost -= partial.arrived + limits.PIECE_COST * len(partial.offsets)
         return partial

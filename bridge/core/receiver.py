@@ -1,33 +1,34 @@
 """One channel's receiver: datagrams of its lines in, items, events and the next timer out. No I/O, no clock.
 
-Which stream a packet belongs to is decided here; what it means for that stream in `stream.py`. Rules:
+    receiver.py      the ordinary run of packets, and the contract with the engine
+    arbitration.py   which stream any other packet belongs to; `candidates.py`: what one datagram alone may not decide
+    succession.py    the current stream, the one before it, those that were
+    delivery.py      what a packet is to its stream, and what it says of its line (`lines.py`)
+    stream.py        one stream: hold, gaps (`gaps.py`), fragments (`reassembly.py`), what goes out (`order.py`)
+    raw.py           instead of all that, for datagrams without numbers
 
-- The channel receives one *current* stream. The one *before* it stays open, and keeps the current one's output back, until its
-  gaps are decided and every live line has moved on, or for `session_grace`.
-- The first packet of a run is believed at once. Another session, a step back beyond the hold (the same session began again),
-  other bytes under known numbers of a line's own, and a leap above `max_jump` need a second packet that continues the first
-  (`candidates.py`). A session that the channel has left is refused.
-- Positions are kept by line: a line that lags does not step back, and a line that returns does not leap.
-
-The hot path is the loop in `receive`: packets that continue their line and the stream in order cost a comparison and a list
-append each, and so do copies of what another line brought. Counters are written once a call. Everything else goes through
-`_packet`.
+The hot path is the loop in `_receive_numbered`: packets that continue their line and the stream in order cost a comparison and
+a list append each, and so do copies of what another line brought. Counters are written once a run of them. Positions are kept
+by line: a line that lags does not step back, and a line that returns does not leap.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from itertools import chain
+from operator import attrgetter
 
 from bridge.api.items import Item, Stream
 from bridge.api.source import Sample
 from bridge.core import events, limits
 from bridge.core.arbitration import Arbitration
 from bridge.core.candidates import pieces_of
-from bridge.core.events import Event, Request
+from bridge.core.events import Event, EventLog, Request
 from bridge.core.ledger import StreamLedger
 from bridge.core.lines import LineState
 from bridge.core.raw import RawStream
 from bridge.core.settings import ReceiverSettings
 from bridge.core.stream import StreamState
-from bridge.wire.packet import Codec, Kind, Malformed, Packet
+from bridge.wire.packet import Codec, Malformed, Packet
 
 AcceptedHook = Callable[[int, list[bytes], int], None]
 """(line, datagrams that brought something, wall time in ns): what a disk window has to keep, in order of arrival."""
@@ -42,7 +43,7 @@ class ChannelReceiver:
         self.settings = settings
         self.lines = [LineState(name) for name in lines]
         self.accepted_datagrams: AcceptedHook | None = None
-        self._log: list[Event] = []
+        self._log = EventLog(channel)
         self._time_ns = 0
         self._house_due: int | None = None
         self._raw: RawStream | None = None
@@ -69,7 +70,7 @@ class ChannelReceiver:
         if not restoring:
             self._arrived(state, datagrams, packets, malformed, now_ns)
             if sample is not None:
-                self._sampled(state, packets, sample)
+                self._sampled(line, packets, sample)
         if self._raw is not None:
             self._receive_raw(line, packets, datagrams, now_ns, time_ns, restoring)
             return
@@ -79,26 +80,27 @@ class ChannelReceiver:
 
     def _receive_numbered(self, line: int, packets: Sequence[Packet], now_ns: int, restoring: bool) -> list[int]:
         arbitration, settings = self._arbitration, self.settings
-        arbitration.restoring = restoring
+        arbitration.delivery.restoring = restoring
         keep = self.accepted_datagrams is not None
         kept: list[int] = []
         state = self.lines[line]
-        place, count = 0, len(packets)
         number, origin = settings.channel_number, settings.own_origin
-        while place < count:
-            stream = arbitration.current
-            if restoring or stream is None or arbitration.candidates or state.next is None:
-                if arbitration.packet(line, packets[place], now_ns):
-                    kept.append(packets[place].at)
-                place += 1
+        rest = iter(packets)
+        strange = next(rest, None)  # the packet that the hot path may not take
+        while strange is not None:
+            stream, position = arbitration.succession.current, state.position.next
+            if restoring or stream is None or arbitration.candidates.of_lines or position is None:
+                if arbitration.packet(line, strange, now_ns):
+                    kept.append(strange.at)
+                strange = next(rest, None)
                 continue
             # The run of packets that continue this line, and either continue the stream or repeat what it released.
-            session, position, started_at = stream.stream.session, state.next, place
-            in_order, expected, out = stream.in_order, stream.expected, stream.out
+            session, order, began_at = stream.stream.session, stream.order, position
+            in_order, expected, out = stream.in_order, order.expected, order.out
             known_from = max(stream.abandoned.stop, stream.start)
-            accepted = repeated = 0
-            first_repeated: Packet | None = None
-            for packet in packets[place:] if place else packets:
+            taken = accepted = repeated = 0
+            last = first_repeated = None
+            for packet in chain((strange,), rest):
                 payloads = packet.payloads
                 if (
                     packet.kind
@@ -108,6 +110,7 @@ class ChannelReceiver:
                     or (number is not None and packet.channel is not None and packet.channel != number)
                     or (origin is not None and packet.origin == origin)
                 ):
+                    strange = packet
                     break
                 messages = len(payloads)
                 if position == expected and in_order:
@@ -126,17 +129,22 @@ class ChannelReceiver:
                     if first_repeated is None:
                         first_repeated = packet
                 else:
+                    strange = packet
                     break
                 position += messages
-                place += 1
-            if place > started_at:
-                state.next = position
-                stream.packets += place - started_at
+                taken += 1
+                last = packet
+            else:
+                strange = None
+            if last is not None:
+                state.position.bring(began_at, position)
+                stream.packets += taken
+                arbitration.sent(last)
                 self._settle_run(line, stream, expected, accepted, repeated, first_repeated)
-            if place < count:
-                if arbitration.packet(line, packets[place], now_ns):
-                    kept.append(packets[place].at)
-                place += 1
+            if strange is not None:
+                if arbitration.packet(line, strange, now_ns):
+                    kept.append(strange.at)
+                strange = next(rest, None)
         return kept
 
     def _settle_run(
@@ -149,10 +157,10 @@ class ChannelReceiver:
         first_repeated: Packet | None,
     ) -> None:
         """Write down what a run of ordinary packets brought."""
-        state, ledger = self.lines[line], stream.ledger
+        state, ledger, delivery = self.lines[line], stream.ledger, self._arbitration.delivery
         row = state.ledger
         if accepted:
-            stream.expected = stream.next = ledger.next = expected
+            stream.order.expected = stream.next = ledger.next = expected
             ledger.accepted += accepted
             ledger.whole += accepted
             ledger.held += accepted
@@ -161,8 +169,8 @@ class ChannelReceiver:
         row.pieces += accepted + repeated
         if first_repeated is not None:
             row.duplicate_other_line += repeated
-            self._arbitration.echo(line, first_repeated.sequence, repeated)
-            self._arbitration.compare(line, stream, first_repeated)
+            delivery.echo(line, first_repeated.sequence, repeated, stream)
+            delivery.compare(line, stream, first_repeated)
 
     def _receive_raw(
         self,
@@ -198,22 +206,25 @@ class ChannelReceiver:
 
     def next_timer(self) -> int | None:
         """When `handle_timer` wants to be called, monotonic ns; None while nothing waits for time."""
-        due = None if self._raw is not None else self._arbitration.next_timer()
+        due = None if self._raw is not None else self._arbitration.succession.next_timer()
         house = self._house_due
         return house if due is None else due if house is None else min(due, house)
 
     def close(self, now_ns: int) -> list[Item]:
-        """The run ends: decide every gap and candidate, release everything. Call once."""
+        """The run ends: decide every gap and candidate, release everything. Call once. Where the gap policy `stop` took
+        effect, the gap stays open and what waits behind it stays held: the ledger shows both, nothing comes out."""
         if self._raw is not None:
             self._raw.age(now_ns + 2 * limits.RAW_COPIES_AGE_NS)
             return self._raw.release(self._time_ns)
         return self._arbitration.close(now_ns, self._time_ns)
 
     def abandon_now(self, now_ns: int) -> list[Item]:
-        """Give up every open gap at once, whatever the policy: what an operator asks for to release a `wait`."""
-        if self._raw is None and self._arbitration.current is not None:
-            current = self._arbitration.current
-            current.abandon(current.expected, current.next, "wire")
+        """Give up every gap at once, whatever the policy: what an operator asks for to release a `wait`."""
+        if self._raw is None:
+            succession = self._arbitration.succession
+            for stream in (succession.before, succession.current):
+                if stream is not None:
+                    stream.abandon(stream.expected, stream.next, "wire")
         return self.end_pass(now_ns, True)
 
     @property
@@ -222,13 +233,7 @@ class ChannelReceiver:
 
     def events(self) -> list[Event]:
         """What happened since the last call."""
-        log = self._log
-        if len(log) > limits.EVENTS:
-            found: list[Event] = [*log[: limits.EVENTS], events.EventsDropped(self.channel, len(log) - limits.EVENTS)]
-        else:
-            found = list(log)
-        log.clear()
-        return found
+        return self._log.take()
 
     def requests(self) -> list[Request]:
         """What the gap machine wants from the recovery sources, lowest numbers first."""
@@ -237,23 +242,24 @@ class ChannelReceiver:
     @property
     def stopped(self) -> bool:
         """The gap policy `stop` took effect."""
-        return self._arbitration.stopped
+        return self._arbitration.succession.stopped
 
     @property
     def streams(self) -> list[StreamState | RawStream]:
         """The streams of this run that still have a row of their own, newest last."""
-        return [self._raw] if self._raw is not None else list(self._arbitration.rows)
+        return [self._raw] if self._raw is not None else list(self._arbitration.succession.rows)
 
     @property
     def older(self) -> StreamLedger:
         """The sum of the streams that have no row of their own any more."""
-        return self._arbitration.older
+        return self._arbitration.succession.older
 
     @property
     def current_stream(self) -> Stream | None:
         if self._raw is not None:
             return self._raw.stream
-        return self._arbitration.current.stream if self._arbitration.current else None
+        current = self._arbitration.succession.current
+        return current.stream if current else None
 
     def problems(self) -> list[str]:
         """Which equations of the ledger (L1 to L4) do not hold, in words."""
@@ -296,15 +302,19 @@ class ChannelReceiver:
             record = events.MalformedDatagrams(self.channel, state.name, reason, found[0].detail, len(found), sample)
             self._log.append(record)
 
-    def _sampled(self, state: LineState, packets: Sequence[Packet], sample: Sample) -> None:
+    def _sampled(self, line: int, packets: Sequence[Packet], sample: Sample) -> None:
+        state = self.lines[line]
         if state.sender is not None and state.sender != sample.sender:
             self._log.append(events.SecondSender(self.channel, state.name, (state.sender, sample.sender)))
         state.sender = sample.sender
         if self._raw is not None or len(self.lines) < 2:
             return
-        for packet in packets:
-            if packet.at == sample.at and packet.kind == Kind.DATA and pieces_of(packet):
-                self._arbitration.sample(state, packet, sample.kernel_ns)
+        place = bisect_left(packets, sample.at, key=attrgetter("at"))
+        if place == len(packets) or packets[place].at != sample.at or not pieces_of(packets[place]):
+            return  # malformed, or no data
+        packet, stream = packets[place], self.current_stream
+        if stream is not None and packet.session == stream.session:
+            self._arbitration.delivery.sample(line, packet, sample.kernel_ns)
 
     def _housekeeping(self, now_ns: int) -> None:
         self._house_due = now_ns + limits.HOUSEKEEPING_NS

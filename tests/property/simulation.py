@@ -48,6 +48,7 @@ class Plan:
     settings: ReceiverSettings
     wire: Codec
     forged: int
+    killed_at: int | None  # step
     strict: bool  # nothing in this run excuses a missing number that was delivered
 
 
@@ -67,12 +68,15 @@ def make(seed: int) -> Plan:
         session_grace_ns=200 * MS,
         channel_number=7 if protocol == "native" else None,
     )
-    plan = Plan(seed, protocol, [], network, settings, wire, 0, True)
+    plan = Plan(seed, protocol, [], network, settings, wire, 0, None, True)
     at, count = 0, random.choice([1, 1, 1, 2, 3])
     for place in range(count):
         at = _send_stream(plan, random, place, at, last=place == count - 1)
     if random.random() < 0.5:
         _forge(plan, random, at)
+    killer = Random(f"{seed}/kill")
+    if killer.random() < 0.3:
+        plan.killed_at = killer.randrange(max(1, at // MS))
     return plan
 
 
@@ -171,13 +175,13 @@ def _forge(plan: Plan, random: Random, until: int) -> None:
 def run(plan: Plan) -> ChannelReceiver:
     """Feed a receiver as the engine would: passes of 1 ms, lines drained in turn, timers when they are due."""
     names = "ABC"[: len(plan.network.lines)]
-    receiver = ChannelReceiver("c", plan.wire, list(names), plan.settings)
+    kept: list[tuple[int, list[bytes], int]] = []
+    receiver = _receiver(plan, names, kept)
     items: list[Item] = []
     arrivals = list(plan.network.arrivals())
     now, place, turn = 0, 0, 0
-    step = MS
     while place < len(arrivals):
-        now += step
+        now += MS
         batch: dict[int, list[bytes]] = {}
         while place < len(arrivals) and arrivals[place].at_ns <= now:
             batch.setdefault(arrivals[place].line, []).append(arrivals[place].datagram)
@@ -186,27 +190,84 @@ def run(plan: Plan) -> ChannelReceiver:
         turn += 1
         for line in order:
             receiver.receive(line, batch[line], now, now)
-            _check_ledger(receiver)
+            _check(receiver)
         items += receiver.end_pass(now, True)
-        _check_ledger(receiver)
+        _check(receiver)
         due = receiver.next_timer()
         if due is not None and due <= now:
             items += receiver.handle_timer(now)
-            _check_ledger(receiver)
+            _check(receiver)
+            if (again := receiver.next_timer()) is not None and again <= now:
+                raise InvariantError(f"at {now} the timer of {again} was handled and asks again")
+        if turn == plan.killed_at:
+            probe, restored = _restore(plan, names, kept, now)
+            restored += probe.close(now)
+            _same(items + receiver.close(now), restored)
+            receiver, items = _restore(plan, names, kept, now)
     for _ in range(400):
-        now += step
+        now += MS
         items += receiver.handle_timer(now)
     items += receiver.close(now)
-    _check_ledger(receiver)
-    Oracle(plan, receiver).check(items)
+    _check(receiver)
+    oracle = Oracle(plan, receiver)
+    oracle.check(items)
+    if plan.killed_at is None:
+        oracle.check_lines()
     return receiver
 
 
-def _check_ledger(receiver: ChannelReceiver) -> None:
+def _receiver(plan: Plan, names: str, kept: list[tuple[int, list[bytes], int]]) -> ChannelReceiver:
+    receiver = ChannelReceiver("c", plan.wire, list(names), plan.settings)
+    receiver.accepted_datagrams = lambda line, datagrams, time_ns: kept.append((line, datagrams, time_ns))
+    return receiver
+
+
+def _restore(
+    plan: Plan, names: str, kept: list[tuple[int, list[bytes], int]], now: int
+) -> tuple[ChannelReceiver, list[Item]]:
+    """A fresh receiver that was given what the disk window kept, as the engine does it: at one time, never drained."""
+    receiver = _receiver(plan, names, kept)
+    items: list[Item] = []
+    for line, datagrams, time_ns in list(kept):
+        receiver.receive(line, datagrams, now, time_ns, restoring=True)
+        _check(receiver)
+        items += receiver.end_pass(now, False)
+        _check(receiver)
+    return receiver, items
+
+
+def _same(before: list[Item], restored: list[Item]) -> None:
+    """Both released the same messages and holes; when, and for what reason a number is missing, may differ."""
+    one, other = _flat(before), _flat(restored)
+    if one != other:
+        at = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+        raise InvariantError(f"released {one[at : at + 3]}…, after a restart {other[at : at + 3]}… (place {at})")
+
+
+def _flat(items: list[Item]) -> list[tuple[Stream, int, bytes | None]]:
+    found: list[tuple[Stream, int, bytes | None]] = []
+    for item in items:
+        if isinstance(item, MessageBatch):
+            found += [(item.stream, number, payload) for number, payload in enumerate(item.payloads, item.first)]
+        elif isinstance(item, Hole):
+            found += [
+                (item.stream, number, None) for number in range(item.first, min(item.last, item.first + 9999) + 1)
+            ]
+    return found
+
+
+def _check(receiver: ChannelReceiver) -> None:
     problems = receiver.problems()
+    problems += [f"{name} is negative" for name in _negative(receiver)]
     if problems:
         raise InvariantError("; ".join(problems))
     receiver.events()
+
+
+def _negative(receiver: ChannelReceiver) -> list[str]:
+    found = [f"line {line.name}: waiting" for line in receiver.lines if line.ledger.waiting < 0]
+    found += [f"line {line.name}: lost" for line in receiver.lines if line.lost < 0]
+    return found + [f"{row.stream}: held" for row in receiver.streams if row.ledger.held < 0]
 
 
 class Oracle:
@@ -226,6 +287,25 @@ class Oracle:
             self._item(item)
         for place, sent in enumerate(self.plan.streams):
             self._complete(place, sent)
+
+    def check_lines(self) -> None:
+        """What each line lost: the numbers that came out and that it did not bring whole."""
+        if len(self.plan.streams) > 1 or self.plan.forged:
+            return  # words of another stream at the same numbers cannot be told apart by the lines' positions
+        sent, out = self.plan.streams[0], self.out.get(0, set())
+        start = min([*out, *self.holes.get(0, {})], default=0)
+        for place, line in enumerate(self.receiver.lines):
+            delivered = self.plan.network.delivered[place]
+            brought = [n for n, sends in sent.pieces.items() if delivered.issuperset(sends)]
+            if not brought or min(brought) - start > HOLD_PACKETS:
+                continue  # it joined late: its losses count from its first word
+            lost = len(out.difference(brought))
+            if line.lost != lost:
+                raise InvariantError(
+                    f"line {line.name} counts {line.lost} lost, {lost} of what came out it did not bring"
+                )
+            if line.ledger.waiting:
+                raise InvariantError(f"line {line.name} has {line.ledger.waiting} pieces waiting at the end")
 
     def _item(self, item: Item) -> None:
         if isinstance(item, SessionStart):
