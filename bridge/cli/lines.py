@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from bridge.api import Address, AddressError, BridgeError
+from bridge.api import Address, AddressError, BridgeError, ConfigurationError
 from bridge.api.address import overlap
 from bridge.config.registry import Role, load
+from bridge.wire import codec
 from bridge.wire.native_layout import channel_number
 from bridge.wire.packet import Codec
 
@@ -29,8 +30,8 @@ def sort_arguments(words: Sequence[str]) -> tuple[list[Address], str | None]:
             addresses.append(Address.parse(word))
         except AddressError as error:
             if word != "-" and "/" not in word and not Path(word).exists():
-                hint = f"{error.hint}; a file of this name does not exist either"
-                raise BridgeError(error.message, hint=hint) from None
+                hint = f"{error.message}; {error.hint}; and there is no file of this name"
+                raise BridgeError(f"{word!r} is no address", hint=hint) from None
             files.append(word)
     if not addresses:
         raise BridgeError("no address is given", hint="write for example 239.1.1.1:5000%eth0; `bridge addresses` helps")
@@ -57,6 +58,19 @@ def connector(role: Role, options: dict[str, Any], flags: dict[str, str]) -> tup
         text = text.replace(key, flag)
     what, _, hint = text.partition("; ")
     raise BridgeError(what, hint=hint) from None
+
+
+def protocol_codec(name: str, channel: int = 0) -> Codec:
+    """`--protocol`. Raises `BridgeError`."""
+    try:
+        return codec(name, channel=channel)
+    except ConfigurationError as error:
+        raise BridgeError(error.message, hint=error.hint) from None
+
+
+def counted(count: int, what: str) -> str:
+    """`1 message`, `2 messages`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def native_channel(text: str | None, codec_name: str) -> int | None:

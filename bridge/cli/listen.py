@@ -12,11 +12,10 @@ from bridge.api import Address, BridgeError, DatagramSource
 from bridge.cli.arguments import seconds
 from bridge.cli.context import VerbContext
 from bridge.cli.exits import Exit
-from bridge.cli.lines import connector, native_channel, on_signals, sort_arguments
+from bridge.cli.lines import connector, native_channel, on_signals, protocol_codec, sort_arguments
 from bridge.cli.listening import Format, Listening, Output
 from bridge.cli.output import note
 from bridge.cli.verification import Verification
-from bridge.wire import codec
 
 DEFAULT_CHANNEL = "listen"
 
@@ -38,7 +37,7 @@ def command(
     arguments: Annotated[
         list[str],
         typer.Argument(
-            metavar="ADDR...",
+            metavar="ADDR",
             help="[SENDERS@]GROUP:PORT[%INTERFACE]; several are lines of one channel.",
             show_default=False,
         ),
@@ -88,7 +87,12 @@ async def _listen(options: ListenOptions, number: int | None) -> int:
         "allow_assigned": True,  # looking at what others send disturbs nobody
         "allow_any_source": True,
     }
-    wire = codec(options.protocol)
+    for address in options.addresses:
+        if address.is_source_specific and not address.sources:
+            note(
+                f"{address.group} is source-specific and no sender is named: routers may not forward it; SENDER@{address}"
+            )
+    wire = protocol_codec(options.protocol)
     cls, checked = connector("datagram_source", settings, {})
     context = VerbContext(options.channel or DEFAULT_CHANNEL, Path())
     source: DatagramSource = cls(checked, context)

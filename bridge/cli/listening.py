@@ -12,7 +12,7 @@ from typing import Any, Final
 from bridge.api import DatagramLine, DatagramSource, Hole, Item, MessageBatch
 from bridge.api.context import Severity
 from bridge.cli import render
-from bridge.cli.lines import where
+from bridge.cli.lines import counted, where
 from bridge.cli.output import note
 from bridge.cli.verification import Verification
 from bridge.core.events import GapAbandoned
@@ -207,21 +207,23 @@ class Listening:
             row = state.ledger
             refused = ", ".join(f"{count} {reason}" for reason, count in {**row.malformed, **row.refused}.items())
             why = f"refused: {refused}" if refused else "they carry no message yet"
-            note(f"line {state.name}: {row.datagrams} datagrams and no message in {SILENCE_SECONDS:g} s; {why}")
+            note(
+                f"line {state.name}: {counted(row.datagrams, 'datagram')} and no message in {SILENCE_SECONDS:g} s; {why}"
+            )
 
     def summary(self) -> list[str]:
         """What came, in words, for the end of the run."""
         lost = sum(count for reason, count in self.lost.items() if reason != "announced")
         announced = self.lost.get("announced", 0)
-        text = f"{self._output.messages} messages"
+        text = counted(self._output.messages, "message")
         if self._codec.numbered:
             text += f", {lost} lost" + (f", {announced} announced as holes" if announced else "")
         dropped = sum(line.kernel_dropped for line in self._lines)
-        text += f", {dropped} datagrams dropped by the kernel"
+        text += f", {counted(dropped, 'datagram')} dropped by the kernel"
         found = [text]
         if len(self._lines) > 1:
             found += [
-                f"line {state.name}: {state.ledger.datagrams} datagrams, first with {state.first_arrivals}, "
+                f"line {state.name}: {counted(state.ledger.datagrams, 'datagram')}, first with {state.first_arrivals}, "
                 f"{state.lost} lost, {state.sole} by this line only"
                 for state in self.receiver.lines
             ]

@@ -19,13 +19,21 @@ from bridge.cli import messages
 from bridge.cli.context import VerbContext
 from bridge.cli.exits import Exit
 from bridge.cli.impairment import ImpairedLine, Impairment
-from bridge.cli.lines import connector, native_channel, on_signals, session_bytes, sort_arguments, where
+from bridge.cli.lines import (
+    connector,
+    counted,
+    native_channel,
+    on_signals,
+    protocol_codec,
+    session_bytes,
+    sort_arguments,
+    where,
+)
 from bridge.cli.output import note
 from bridge.cli.sending import Line, Sending
 from bridge.core.numbering import session_from_time
 from bridge.core.payload import LARGEST, MAX_NUMBER, MAX_SEED, SMALLEST, Sizes
 from bridge.core.sender import SenderSettings, StreamSender
-from bridge.wire import codec
 from bridge.wire.packet import Codec
 
 DEFAULT_CHANNEL = "send"
@@ -66,6 +74,9 @@ class SendOptions:
 def parse_sizes(text: str) -> Sizes:
     """`100B`, `20B..20000B`. Raises ValueError."""
     least, dots, most = text.partition("..")
+    for part in (least, most):
+        if part.isdecimal():
+            raise ValueError(f"{text!r} has no unit; write for example {part}B")
     sizes = Sizes(parse_size(least), parse_size(most if dots else least))
     if not SMALLEST <= sizes.least <= sizes.most <= LARGEST:
         raise ValueError(f"{text!r} is no size from {SMALLEST}B to 64MiB, nor a range of them such as 20B..20000B")
@@ -76,7 +87,7 @@ def command(
     arguments: Annotated[
         list[str],
         typer.Argument(
-            metavar="ADDR... [FILE]",
+            metavar="ADDR [FILE]",
             help="Groups or hosts, GROUP:PORT[%INTERFACE]; all get the same. FILE: a message a line; - or nothing: "
             "standard input.",
             show_default=False,
@@ -156,7 +167,7 @@ def send(options: SendOptions) -> int:
     number = native_channel(options.channel, options.protocol)
     if number is None and options.protocol == "native":
         number = native_channel(DEFAULT_CHANNEL, "native")
-    wire = codec(options.protocol, channel=number or 0)
+    wire = protocol_codec(options.protocol, number or 0)
     session = session_from_time(time.time_ns(), wire)
     if options.session is not None:
         session = session_bytes(options.session, wire)
@@ -178,17 +189,17 @@ async def _send(options: SendOptions, wire: Codec, session: bytes) -> int:
         impairments = list(options.impairments) or [Impairment()]
         impairments *= len(names) if len(impairments) == 1 else 1
         lines = [
-            Line(name, await sink.open(name), ImpairedLine(impairments[place], options.seed, place))
+            Line(name, await sink.open(f"send.{name}"), ImpairedLine(impairments[place], options.seed, place))
             for place, name in enumerate(names)
         ]
         sending = _prepared(options, wire, lines)
-        _say_where(options, wire, session, lines)
         on_signals(sending.stop)
         began = time.monotonic()
         stream = Stream(options.channel or DEFAULT_CHANNEL, session)
         progress = asyncio.ensure_future(_progress(sending))
         try:
             with _input(options) as batches:
+                _say_where(options, wire, session, lines)
                 await sending.run(batches, stream, wire.name)
         finally:
             progress.cancel()
@@ -212,8 +223,8 @@ async def _send(options: SendOptions, wire: Codec, session: bytes) -> int:
 
 def _prepared(options: SendOptions, wire: Codec, lines: list[Line]) -> Sending:
     if not any(line.description["up"] for line in lines):
-        first = lines[0].description
-        raise Unavailable(f"nothing can be sent to {first['address']}: {first['reason']}")
+        reasons = "; ".join(f"{line.description['address']}: {line.description['reason']}" for line in lines)
+        raise Unavailable(f"nothing can be sent: {reasons}", hint="name an interface with %, for example %lo")
     settings = SenderSettings(
         max_datagram=min(line.outlet.max_datagram for line in lines), end_interval_ns=END_INTERVAL_NS
     )
@@ -288,13 +299,14 @@ def _ended(options: SendOptions, sending: Sending, seconds: float) -> int:
         note(f"error: {which} could not be sent: {event.detail}")
     for line in sending.lines:
         if line.missed:
-            note(f"error: line {line.name} was down for {line.missed} datagrams")
+            note(f"error: line {line.name} was down for {counted(line.missed, 'datagram')}")
     if options.generates or options.impairments:
-        note(f"sent {sending.messages} messages in {sending.datagrams} datagrams in {seconds:.1f} s")
+        done = f"{counted(sending.messages, 'message')} in {counted(sending.datagrams, 'datagram')}"
+        note(f"sent {done} in {seconds:.1f} s")
     if options.impairments:
         for line in sending.lines:
             i = line.impaired
             note(f"line {line.name}: {i.lost} lost, {i.duplicated} duplicated, {i.reordered} reordered")
         if len(sending.lines) > 1:
-            note(f"{sending.lost_on_all.size} messages lost on all lines")
+            note(f"{counted(sending.lost_on_all.size, 'message')} lost on all lines")
     return Exit.LOST if sending.unsendable or any(line.missed for line in sending.lines) else Exit.DONE

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from bridge.cli.lines import counted
 from bridge.core.payload import number_of
 from bridge.core.ranges import RangeSet
 
@@ -82,7 +83,7 @@ class Verification:
         )
         span = "" if self._first is None or self._next is None else f", numbers {self._first} to {self._next - 1}"
         result = "failed" if self.failed else "holds"
-        return [*found, f"verification {result}: {self.messages} messages{span}: {counts}"]
+        return [*found, f"verification {result}: {counted(self.messages, 'message')}{span}: {counts}"]
 
     def _step(self, number: int) -> None:
         """Any number but the next one."""
