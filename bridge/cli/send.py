@@ -177,7 +177,7 @@ def send(options: SendOptions) -> int:
 async def _send(options: SendOptions, wire: Codec, session: bytes) -> int:
     names = [chr(ord("A") + place) if place < 26 else f"L{place + 1}" for place in range(len(options.addresses))]
     settings: dict[str, Any] = {
-        "channel": {name: {"lines": [str(a)]} for name, a in zip(names, options.addresses, strict=True)},
+        "channel": {f"send.{name}": {"lines": [str(a)]} for name, a in zip(names, options.addresses, strict=True)},
         "allow_assigned": options.allow_assigned,
         "ttl": options.ttl,
         "interface": options.interface,
