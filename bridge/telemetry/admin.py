@@ -1,7 +1,9 @@
 """The admin endpoint: `/metrics`, `/status`, `/healthz`, `/readyz`, in the event loop, never holding it.
 
-An answer is made in slices (`snapshot.py`, `metrics.py`); after `BUDGET` seconds of making, the loop gets its turn. One
-answer is made at a time whatever the number of clients, so that the receive path waits for one slice, never for several.
+An answer is made in slices (`snapshot.py`, `metrics.py`); when the budget is used up, the loop gets its turn. The budget is a
+tenth of what the loop's last turn took, between `LEAST` and `MOST` seconds: an idle loop is hardly touched, and a busy one,
+whose turns are long, does not starve the scrape. One answer is made at a time whatever the number of clients, so that the
+receive path waits for one slice, never for several.
 
 Bounds: `MAX_CLIENTS` connections (more are refused at once), `MAX_REQUEST` bytes and `REQUEST_TIME` for a request,
 `ANSWER_TIME` for the making and the client's reading of an answer. A client outside `allow` is answered 403; one on the
@@ -29,7 +31,9 @@ from bridge.telemetry.http import (
 from bridge.telemetry.metrics import CONTENT_TYPE, metrics_slices
 from bridge.telemetry.snapshot import Observed, status_slices
 
-BUDGET = 0.0005
+LEAST = 0.0005
+MOST = 0.0015
+SHARE = 0.1
 MAX_CLIENTS = 16
 REQUEST_TIME = 5.0
 ANSWER_TIME = 30.0
@@ -160,17 +164,15 @@ class Admin:
         return 503, _TEXT, iter(["".join(f"{what}\n" for what in absent).encode()])
 
     async def _make(self, slices: Iterator[bytes]) -> list[bytes]:
-        """All slices; the loop gets its turn whenever `BUDGET` is used up."""
+        """All slices; the loop gets its turn whenever the budget is used up."""
         made: list[bytes] = []
         async with self._making:
-            await asyncio.sleep(0)
-            began = time.perf_counter()
+            until = await _turn()
             for part in slices:
                 if part:
                     made.append(part)
-                if time.perf_counter() - began >= BUDGET:
-                    await asyncio.sleep(0)
-                    began = time.perf_counter()
+                if time.perf_counter() >= until:
+                    until = await _turn()
         return made
 
     async def _send(
@@ -196,6 +198,14 @@ class Admin:
             return False
         address = _plain(ipaddress.ip_address(peer[0].partition("%")[0]))
         return address.is_loopback or any(address in network for network in self._allow)
+
+
+async def _turn() -> float:
+    """Give the loop its turn; until when the next slice may take, on the clock of `perf_counter`."""
+    began = time.perf_counter()
+    await asyncio.sleep(0)
+    now = time.perf_counter()
+    return now + min(max((now - began) * SHARE, LEAST), MOST)
 
 
 async def _sent(writer: asyncio.StreamWriter) -> None:

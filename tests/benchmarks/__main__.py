@@ -3,7 +3,8 @@
 The CPU is user + system time of the subject's whole process tree from before the first measured datagram until all have
 arrived; start-up and a second of warm-up come before. Subjects alternate over the rounds and the median counts. The sender
 is a C program with a due time for every datagram (Python in bursts where there is no C compiler); a round in which it was
-slower than 98 % of its rate is said. Run it in a network namespace: `make bench`.
+slower than 98 % of its rate is said, and one in which other processes took more than 5 % of the machine: then both the
+reference and the subject wake up less often than they would, and the figures mean nothing. Run it in a network namespace: `make bench`.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.benchmarks.cpu import cpu_seconds
+from tests.benchmarks.cpu import busy_seconds, cpu_seconds, ended_children_seconds
 from tests.benchmarks.feed import Feed, FeedWriter
 from tests.benchmarks.subjects import ADMIN, Bridge, RecvLoop, Subject
 
@@ -86,6 +87,7 @@ class Result:
     dropped: int | None
     pace: float  # the sender's rate, as a share of what was asked
     late_us: int
+    others: float  # share of the machine that went to processes which have no part in it
     scrapes: str = ""
     problems: str = ""
 
@@ -151,10 +153,12 @@ def measure(scenario: Scenario, directory: Path, sender: Sequence[str], seconds:
     time.sleep(1.0)  # back to rest
     scraper = start_scraper() if scenario.scraped else None
     cpu, clock = cpu_seconds(subject.pid), time.monotonic()
+    busy, ours = busy_seconds(), ended_children_seconds()
     sent, took, late = send(sender, main_part, feed)
     time.sleep(0.1)  # what is still on its way to the sink
     cpu, clock = cpu_seconds(subject.pid) - cpu, time.monotonic() - clock
     scrapes = end_scraper(scraper) if scraper else ""
+    others = busy_seconds() - busy - cpu - (ended_children_seconds() - ours)
     counts = subject.end()
     return Result(
         microseconds=cpu / measured * 1e6,
@@ -164,6 +168,7 @@ def measure(scenario: Scenario, directory: Path, sender: Sequence[str], seconds:
         dropped=counts.dropped,
         pace=sent / took / feed.datagrams,
         late_us=late,
+        others=max(0.0, others) / (os.cpu_count() or 1) / clock,
         scrapes=scrapes,
         problems=counts.problems,
     )
@@ -208,6 +213,9 @@ def table(scenarios: Sequence[Scenario], results: dict[str, list[Result]]) -> tu
         rows.append(cells)
         notes += [f"{scenario.name}: {r.scrapes}" for r in rounds if r.scrapes]
         notes += [f"{scenario.name}: the ledger does not balance: {r.problems}" for r in rounds if r.problems]
+        disturbed = [f"{r.others:.0%}" for r in rounds if r.others > 0.05]
+        if disturbed:
+            notes.append(f"{scenario.name}: other processes took {', '.join(disturbed)} of the machine: measure again")
         slow = [f"{r.pace:.0%}" for r in rounds if r.pace < 0.98]
         notes += [f"{scenario.name}: the sender reached only {', '.join(slow)} of its rate"] if slow else []
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]

@@ -1,5 +1,7 @@
 """The CPU time of a process and its children, exact to the scheduler's own nanoseconds, read from outside."""
 
+import os
+import resource
 import time
 from pathlib import Path
 
@@ -18,3 +20,15 @@ def children(pid: int) -> list[int]:
     for task in Path(f"/proc/{pid}/task").iterdir():
         found += map(int, (task / "children").read_text().split())
     return found
+
+
+def busy_seconds() -> float:
+    """Seconds that all processors of the machine worked since it was started (proc_stat(5): idle and iowait left out)."""
+    user, nice, system, _, _, interrupt, soft, *_ = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:])
+    return (user + nice + system + interrupt + soft) / os.sysconf("SC_CLK_TCK")
+
+
+def ended_children_seconds() -> float:
+    """User + system seconds of this process's children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -19,7 +19,15 @@ from tests.benchmarks.feed import Feed, FeedWriter
 
 
 def result(microseconds: float, **changes: object) -> Result:
-    values: dict[str, object] = {"cpu": 0.2, "sent": 100, "lost": 0, "dropped": 0, "pace": 1.0, "late_us": 0}
+    values: dict[str, object] = {
+        "cpu": 0.2,
+        "sent": 100,
+        "lost": 0,
+        "dropped": 0,
+        "pace": 1.0,
+        "late_us": 0,
+        "others": 0.0,
+    }
     return Result(microseconds=microseconds, **(values | changes))  # type: ignore[arg-type]
 
 
@@ -89,7 +97,7 @@ def test_every_comparison_is_with_a_row_above() -> None:
 
 def test_the_table_says_what_disturbs() -> None:
     scenario = Scenario("bridge", Feed(1), "discard")
-    rounds = [result(3.0), result(1.0, pace=0.9), result(2.0, problems="L1: 1 != 2", scrapes="9 scrapes")]
+    rounds = [result(3.0, others=0.2), result(1.0, pace=0.9), result(2.0, problems="L1: 1 != 2", scrapes="9 scrapes")]
     text, missed = table([scenario], {"bridge": rounds})
     assert missed is False
     assert "2.00" in text
@@ -97,6 +105,7 @@ def test_the_table_says_what_disturbs() -> None:
     assert "the sender reached only 90% of its rate" in text
     assert "the ledger does not balance: L1: 1 != 2" in text
     assert "9 scrapes" in text
+    assert "other processes took 20% of the machine" in text
 
 
 class Told:

@@ -166,7 +166,8 @@ async def test_an_address_in_use_is_named(admin: Admin) -> None:
 
 async def test_the_loop_gets_its_turn_between_slices(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """With no budget each slice is followed by a turn of the loop: no two channels are ever taken in one turn."""
-    monkeypatch.setattr(module, "BUDGET", 0.0)
+    monkeypatch.setattr(module, "LEAST", 0.0)
+    monkeypatch.setattr(module, "MOST", 0.0)
     engine.size = 200
     admin = Admin("127.0.0.1", 0, engine)
     await admin.start()
