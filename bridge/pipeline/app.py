@@ -88,6 +88,7 @@ class App:
         self.origin = int.from_bytes(hashlib.sha256(config.bridge.name.encode()).digest()[:8], "big")
         self._loops: dict[float, ReceiveLoop] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._readers: list[asyncio.Task[None]] = []  # of the tasks, those of message sources
         self._end = asyncio.Event()
         self._end_at_once = asyncio.Event()
         self._was_ready = False
@@ -217,7 +218,7 @@ class App:
         for route in self.routes:
             await route.start()
         for _, outbound in self.outbound:
-            self.spawn(outbound.run())
+            self._readers.append(self.spawn(outbound.run()))
         for receive in self._loops.values():
             receive.refresh()
 
@@ -322,7 +323,7 @@ class App:
             receive.close()
         for inbound in self.inbound.values():
             inbound.finish()
-        await self._cancel_tasks()
+        await _cancel(self._readers)
         until = time.monotonic() + (0.0 if self._end_at_once.is_set() else self.config.bridge.drain)
         draining = [asyncio.ensure_future(r.drain(max(0.0, until - time.monotonic()))) for r in self.routes]
         at_once = asyncio.ensure_future(self._end_at_once.wait())
@@ -338,9 +339,10 @@ class App:
         await self._save_positions()
 
     async def _shut(self, admin: Admin | None) -> None:
-        await self._cancel_tasks()
+        await _cancel(self._readers)
         for route in self.routes:
             await route.close()
+        await _cancel(list(self._tasks))
         for _, outbound in self.outbound:
             await outbound.close()
         self._final = assemble(self.snapshot)  # before the sources are closed: the lines are shown as they were
@@ -396,13 +398,13 @@ class App:
             self._status = 70
             self._end.set()
 
-    async def _cancel_tasks(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
     def _signalled(self) -> None:
         if self._end.is_set():
             self._end_at_once.set()
         self._end.set()
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

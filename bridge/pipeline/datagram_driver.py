@@ -37,6 +37,8 @@ BATCH_BYTES = 256 * 1024
 ENCODE_AT_ONCE = 256
 """Datagrams that are encoded in one step, about a millisecond."""
 
+REFUSED_SECONDS = 30.0
+
 RETRY_SECONDS = 0.001
 """A full socket buffer empties at line rate: about 12,000 bytes in this time at 100 Mbit/s."""
 
@@ -77,6 +79,7 @@ class DatagramDriver:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._closing = False
+        self._task: asyncio.Task[None] | None = None
         self._up = False
         cursor.on_ready = self.notify
         cursor.on_lost = self._lost
@@ -91,30 +94,50 @@ class DatagramDriver:
         self._wake.set()
 
     async def run(self) -> None:
-        try:
-            self._outlet = await self._connector.open(self._channel)
-        except BridgeError as error:
-            self.error = error.message
-            self._emit("sink_refused", "error", f"sink {self._sink}, channel {self._channel}: {error}", sink=self._sink)
-            return
+        self._task = asyncio.current_task()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._open()
+            await self._serve()
+
+    async def _open(self) -> None:
+        """Until there is an outlet; what is refused is named, and tried again each 30 s."""
+        while self._outlet is None:
+            try:
+                self._outlet = await self._connector.open(self._channel)
+            except BridgeError as error:
+                if error.message != self.error:
+                    text = f"sink {self._sink}, channel {self._channel}: {error.message}"
+                    text += f"; {error.hint}" if error.hint else ""
+                    self._emit("sink_refused", "error", text, sink=self._sink)
+                self.error = error.message
+                await asyncio.sleep(REFUSED_SECONDS)
+
+    async def _serve(self) -> None:
+        assert self._outlet is not None
         self._sender = self._make_sender(self._outlet.max_datagram)
         self.poll()
         while not self._closing:
             self._wake.clear()
             if await self._step():
                 continue
-            self._idle.set()
+            if self._cursor.idle:
+                self._idle.set()
             await self._sleep()
 
     async def drain(self, seconds: float) -> None:
-        """Wait until all that was offered is sent, for at most so long; then say that the session ends here."""
+        """Wait until all that was offered is sent, for at most so long."""
+        if self._cursor.idle:
+            return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), seconds)
 
     async def close(self) -> None:
         """End `run` and close the outlet. What is in flight goes back to the window."""
         self._closing = True
-        self._wake.set()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        self._cursor.rewind()
         outlet, self._outlet = self._outlet, None
         if outlet is not None:
             outlet.close()
@@ -193,7 +216,8 @@ class DatagramDriver:
         while start < len(datagrams):
             end, wait_ns = self._bucket.take(datagrams, start, time.monotonic_ns())
             chunk = [datagram for datagram, _ in datagrams[start:end]]
-            while chunk and self._outlet is not None:
+            while chunk:
+                assert self._outlet is not None
                 taken = self._outlet.send(chunk)
                 chunk = chunk[taken:]
                 if chunk:
