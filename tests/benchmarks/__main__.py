@@ -4,7 +4,8 @@ The CPU is user + system time of the subject's whole process tree from before th
 arrived; start-up and a second of warm-up come before. Subjects alternate over the rounds and the median counts. The sender
 is a C program with a due time for every datagram (Python in bursts where there is no C compiler); a round in which it was
 slower than 98 % of its rate is said, and one in which other processes took more than 5 % of the machine: then both the
-reference and the subject wake up less often than they would, and the figures mean nothing. Run it in a network namespace: `make bench`.
+reference and the subject wake up less often than they would, and the figures mean nothing. Run it in a network namespace:
+`make bench`.
 """
 
 import argparse
