@@ -108,8 +108,11 @@ def open_readable(file: Path) -> sqlite3.Connection | None:
     """
     if not file.exists():
         return None
-    mode = "mode=ro"
-    if not os.access(file.parent, os.W_OK) and not file.with_name(file.name + "-wal").exists():
+    if os.access(file.parent, os.W_OK) and os.access(file, os.W_OK):
+        mode = "mode=rw"  # a writer that was killed may have left what SQLite has to roll back before anybody can read
+    elif file.with_name(file.name + "-wal").exists():
+        mode = "mode=ro"
+    else:
         mode = "immutable=1"  # a read-only medium: SQLite could not make the log's index, and nobody writes
     uri = f"file:{quote(str(file.absolute()))}?{mode}"
     try:
@@ -119,6 +122,7 @@ def open_readable(file: Path) -> sqlite3.Connection | None:
             raise
         return None  # retention removed it in between
     try:
+        connection.execute("PRAGMA query_only = ON")
         if _version(connection, file) == 0:
             connection.close()
             return None

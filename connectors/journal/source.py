@@ -47,6 +47,7 @@ T = TypeVar("T")
 SHORTEST_WAIT: Final = 0.001  # seconds between looks at the tail, doubled while nothing comes
 LONGEST_WAIT: Final = 0.05
 MOST_MESSAGES: Final = 4_096  # of one read
+STEP: Final = 256  # items between two turns of the event loop; a sparse batch comes as an item a message
 _REASONS: Final = frozenset(get_args(HoleReason))
 
 
@@ -192,33 +193,37 @@ class JournalSource:
             row = cursor.row
             items: list[tuple[Item, str]] = []
             if not cursor.begun:
-                cursor.begun = True
                 items.append((SessionStart(row.stream, row.protocol, cursor.next), _position(row, cursor.next - 1)))
-            at_tail = True
+            following, at_tail = cursor.next, chunk is None
             for item in _items(chunk, row, cursor.next, limit) if chunk is not None else ():
                 if item is None:
+                    at_tail = True
                     break
-                cursor.next = item.last + 1
                 items.append((item, _position(row, item.last)))
-            else:
-                at_tail = chunk is None
-            if at_tail:
-                # `rows` was read before the chunk: what it says came after the last row of this stream.
-                now = next((known for known in rows if known.epoch == row.epoch), row)
-                if now.end is not None and not cursor.ended:
-                    cursor.ended = True
-                    if cursor.next < now.end:
-                        items.append(
-                            (Hole(row.stream, cursor.next, now.end - 1, "announced"), _position(row, now.end - 1))
-                        )
-                        cursor.next = now.end
-                    items.append((SessionEnd(row.stream, now.end), _position(row, now.end - 1)))
-                following = next((known for known in rows if known.epoch > row.epoch), None)
-                if following is not None:
-                    cursor.row, cursor.next, cursor.begun, cursor.ended = following, following.first, False, False
-                    if not items:
-                        continue
+                following = item.last + 1
+                if not len(items) % STEP:
+                    await asyncio.sleep(0)
+            # From here on nothing waits: a read that is cancelled before has moved nothing.
+            cursor.begun, cursor.next = True, following
+            if at_tail and self._finish(cursor, row, rows, items) and not items:
+                continue
             return items
+
+    def _finish(
+        self, cursor: _Cursor, row: StreamRow, rows: Sequence[StreamRow], items: list[tuple[Item, str]]
+    ) -> bool:
+        """At the tail of a stream: add its end, go on to the next one; whether there is one. `rows` was read before the
+        tail was, so that what they say came after the last row of this stream."""
+        now = next((known for known in rows if known.epoch == row.epoch), row)
+        if now.end is not None and not cursor.ended:
+            if cursor.next < now.end:
+                items.append((Hole(row.stream, cursor.next, now.end - 1, "announced"), _position(row, now.end - 1)))
+            items.append((SessionEnd(row.stream, now.end), _position(row, now.end - 1)))
+            cursor.ended, cursor.next = True, max(cursor.next, now.end)
+        following = next((known for known in rows if known.epoch > row.epoch), None)
+        if following is not None:
+            cursor.row, cursor.next, cursor.begun, cursor.ended = following, following.first, False, False
+        return following is not None
 
     def _look(self, cursor: _Cursor, limit: int) -> tuple[list[StreamRow], Chunk | None]:
         rows = self._reader.lineage(cursor.channel)

@@ -26,6 +26,7 @@ class JournalStore:
         self._options = options
         self._context = context
         self._reader = JournalReader(options.path)
+        self._turn = asyncio.Lock()  # readers queue here rather than in threads, of which a process has few
 
     async def open(self) -> None:
         """Raises `Unavailable` where there is no journal yet, `Refused` where its format is newer than ours."""
@@ -64,7 +65,8 @@ class JournalStore:
 
     async def _blocking(self, call: Callable[[], T]) -> T:
         try:
-            return await self._context.blocking(call)
+            async with self._turn:
+                return await self._context.blocking(call)
         except Exception as error:
             raise connector_error(error, self._options.path) from error
 
