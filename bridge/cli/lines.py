@@ -1,8 +1,10 @@
 """What `send` and `listen` share: addresses on the command line, and the multicast connector opened for them."""
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -114,3 +116,28 @@ def where(description: dict[str, Any]) -> str:
     interface = description["interface"]
     chosen = "" if description["interface_named"] else " (the kernel's choice)"
     return str(description["address"]) + (f" on {interface}{chosen}" if interface else "")
+
+
+@contextlib.asynccontextmanager
+async def progress(text: Callable[[], str], wanted: bool = True) -> AsyncIterator[None]:
+    """While the block runs, from two seconds on and on a terminal only: how far it is, on a line that goes at the end."""
+    if not wanted or not sys.stderr.isatty():
+        yield
+        return
+    telling = asyncio.ensure_future(_tell(text))
+    try:
+        yield
+    finally:
+        telling.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await telling
+        sys.stderr.write("\x1b[K")
+        sys.stderr.flush()
+
+
+async def _tell(text: Callable[[], str]) -> None:
+    await asyncio.sleep(2)
+    while True:
+        sys.stderr.write(f"\r{text()}\x1b[K\r")
+        sys.stderr.flush()
+        await asyncio.sleep(0.5)

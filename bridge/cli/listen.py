@@ -12,7 +12,7 @@ from bridge.api import Address, BridgeError, DatagramSource
 from bridge.cli.arguments import seconds
 from bridge.cli.context import VerbContext
 from bridge.cli.exits import Exit
-from bridge.cli.lines import connector, native_channel, on_signals, protocol_codec, sort_arguments
+from bridge.cli.lines import connector, native_channel, on_signals, progress, protocol_codec, sort_arguments
 from bridge.cli.listening import Format, Listening, Output
 from bridge.cli.output import note
 from bridge.cli.verification import Verification
@@ -101,7 +101,9 @@ async def _listen(options: ListenOptions, number: int | None) -> int:
     listening = Listening(source, wire, context.name, number, output, verification)
     on_signals(listening.stop)
     try:
-        await listening.run(options.seconds)
+        # what comes is not shown then, so say how much it is
+        async with progress(lambda: f"{output.messages} messages", wanted=options.form is None):
+            await listening.run(options.seconds)
         note(listening.summary())
     finally:
         source.close()

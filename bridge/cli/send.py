@@ -24,6 +24,7 @@ from bridge.cli.lines import (
     counted,
     native_channel,
     on_signals,
+    progress,
     protocol_codec,
     session_bytes,
     sort_arguments,
@@ -196,13 +197,10 @@ async def _send(options: SendOptions, wire: Codec, session: bytes) -> int:
         on_signals(sending.stop)
         began = time.monotonic()
         stream = Stream(options.channel or DEFAULT_CHANNEL, session)
-        progress = asyncio.ensure_future(_progress(sending))
-        try:
-            with _input(options) as batches:
-                _say_where(options, wire, session, lines)
+        with _input(options) as batches:
+            _say_where(options, wire, session, lines)
+            async with progress(lambda: f"{sending.messages} messages, {sending.datagrams} datagrams"):
                 await sending.run(batches, stream, wire.name)
-        finally:
-            progress.cancel()
         seconds = time.monotonic() - began
         report = {
             "format": 1,
@@ -273,17 +271,6 @@ def _say_where(options: SendOptions, wire: Codec, session: bytes, lines: list[Li
         ttl = "" if told["ttl"] is None else f", TTL {told['ttl']}"
         up = "" if told["up"] else f" (not now: {told['reason']})"
         note(f"sending {wire.name}{shown} to {where(told)}{ttl}, at most {options.rate}{up}")
-
-
-async def _progress(sending: Sending) -> None:
-    """On a terminal, from two seconds on: how far it is."""
-    if not sys.stderr.isatty():
-        return
-    await asyncio.sleep(2)
-    while True:
-        sys.stderr.write(f"\r{sending.messages} messages, {sending.datagrams} datagrams\x1b[K\r")
-        sys.stderr.flush()
-        await asyncio.sleep(0.5)
 
 
 def _write_report(path: Path, report: dict[str, Any]) -> None:
