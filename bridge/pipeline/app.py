@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bridge.api import Stream
+from bridge.api import ConfigurationError, Stream
 from bridge.config.describe import describe
 from bridge.config.resolved import Config, DatagramSourceConfig, MessageSourceConfig
 from bridge.core import events as core_events
@@ -228,7 +228,14 @@ class App:
             return None
         allow = [str(network) for network in self.config.bridge.allow]
         admin = Admin(endpoint.host, endpoint.port, self.snapshot, allow=allow, hosts=[socket.gethostname()])
-        await admin.start()
+        try:
+            await admin.start()
+        except ConfigurationError as error:
+            if "admin" in self.config.bridge.model_fields_set:
+                raise
+            # Nobody asked for this address: a second bridge on a host must not fail for a default.
+            self.events.emit("admin_unavailable", "warning", f"{error.message}; set `admin` to have one")
+            return None
         return admin
 
     async def _fail_fast(self) -> list[str]:

@@ -205,16 +205,19 @@ class InboundSource:
             return take_one
         return lambda items: self.hand_on(channel, items)
 
-    def _after_pass(self, channel: str, receiver: ChannelReceiver) -> Callable[[], None]:
+    def _after_pass(self, channel: str, receiver: ChannelReceiver) -> Callable[[], bool]:
         events, session_text, on_loss = self._events, self.codecs[channel].session_text, self._on_loss
         log = self._logs.get(channel)
 
-        def after_pass() -> None:
+        stopped = self.stopped
+
+        def after_pass() -> bool:
             if log is not None:
                 log.end_pass()
             if receiver.has_events:
                 report(events, receiver, session_text, on_loss)
                 if receiver.stopped:
-                    self.stopped.add(channel)
+                    stopped.add(channel)
+            return bool(stopped) and channel in stopped
 
         return after_pass
