@@ -80,7 +80,8 @@ def summary(path: Path) -> dict[str, Any]:
 
 def read_journal(processes: Processes, config: Path, sink: str, channel: str) -> list[dict[str, Any]]:
     """Every message that a journal holds, as `bridge read` prints it."""
-    reader = processes.run_bridge("read", config, sink, channel, timeout=60)
+    everything = ("--from", "2020-01-01T00:00:00Z")  # by time, since by number it reads the newest session only
+    reader = processes.run_bridge("read", config, sink, channel, *everything, timeout=60)
     assert reader.status == 0, reader.stderr()
     return [json.loads(line) for line in reader.stdout().splitlines()]
 
