@@ -67,7 +67,8 @@ class Arbitration:
         current, before = succession.current, succession.before
         if current is None:
             stream = succession.begin(packet, 0, "first", now_ns)
-            return self._apply(line, packet, stream, now_ns)
+            self._apply(line, packet, stream, now_ns)
+            return True
         if succession.stopped:
             return self._refuse(line, packet, "cap")  # nothing more is held behind the gap
         if packet.session == current.stream.session:
@@ -117,8 +118,9 @@ class Arbitration:
                 self._drop(other, now_ns)
         stream = self._begin(candidate, current.stream.restart + 1, "restart", line, packet, now_ns)
         for other in others:
-            for held in other.packets:  # another line may have begun again too
-                self._settle_held(held, stream, stream.next + stream.back_limit, now_ns)
+            if other.kind == "restart":  # another line may have begun again too
+                for held in other.packets:
+                    self._settle_held(held, stream, stream.next + stream.back_limit, now_ns)
         return True
 
     def _strange(

@@ -97,6 +97,8 @@ class GapList:
 
     def within(self, first: int, stop: int) -> list[Gap]:
         """The gaps that have numbers of [first, stop), rising."""
+        if first >= stop:
+            return []
         low = bisect_right(self._firsts, first) - 1
         if low < 0 or self.gaps[low].stop <= first:
             low += 1
@@ -149,6 +151,13 @@ class GapList:
         gap.opened_ns, gap.state = now_ns, state
         self._enqueue(gap)
 
+    def restart(self, now_ns: int, packets: int) -> None:
+        """Holds and deadlines of all gaps begin again."""
+        self._suspected, self._opened = [], []
+        for gap in self.gaps:
+            gap.since_ns, gap.packets, gap.opened_ns = now_ns, packets, now_ns
+            self._enqueue(gap)
+
     def suspected(self) -> Gap | None:
         """The gap that has been suspected longest."""
         heap = self._suspected
@@ -163,8 +172,8 @@ class GapList:
         """The gap that has been open longest, requested or not."""
         heap = self._opened
         while heap:
-            gap = heap[0][2]
-            if gap.listed:
+            opened_ns, _, gap = heap[0]
+            if gap.listed and gap.opened_ns == opened_ns:
                 return gap
             heappop(heap)
         return None

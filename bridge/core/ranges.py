@@ -69,6 +69,8 @@ class RangeSet:
     def remove(self, first: int, stop: int) -> int:
         """Take [first, stop) out; returns how many of them were in."""
         removed = 0
+        if first >= stop:
+            return removed
         place = bisect_right(self._stops, first)
         while place < len(self._firsts) and self._firsts[place] < stop:
             low, high = self._firsts[place], self._stops[place]
@@ -87,7 +89,9 @@ class RangeSet:
 
     def overlap(self, first: int, stop: int) -> list[tuple[int, int]]:
         """The parts of [first, stop) that are in, rising."""
-        found = []
+        found: list[tuple[int, int]] = []
+        if first >= stop:
+            return found
         place = bisect_right(self._stops, first)
         while place < len(self._firsts) and self._firsts[place] < stop:
             found.append((max(first, self._firsts[place]), min(stop, self._stops[place])))

@@ -33,6 +33,9 @@ from bridge.wire.packet import Codec, Malformed, Packet
 AcceptedHook = Callable[[int, list[bytes], int], None]
 """(line, datagrams that brought something, wall time in ns): what a disk window has to keep, in order of arrival."""
 
+_LONG_AGO_NS = 2**62
+"""Where the clock of a disk window begins, so that it cannot overtake the real one."""
+
 
 class ChannelReceiver:
     """Receives one channel. `now_ns` is monotonic, `time_ns` the wall clock; both are the caller's."""
@@ -45,6 +48,10 @@ class ChannelReceiver:
         self.accepted_datagrams: AcceptedHook | None = None
         self._log = EventLog(channel)
         self._time_ns = 0
+        self._restored_ns: int | None = (
+            None  # while a disk window is read back: when its datagrams came, on a clock of its own
+        )
+        self._restored_offset = 0
         self._house_due: int | None = None
         self._raw: RawStream | None = None
         self._arbitration = Arbitration(channel, codec.name, self.lines, settings, self._log)
@@ -63,11 +70,17 @@ class ChannelReceiver:
         restoring: bool = False,
     ) -> None:
         """Take in what one drain of one line gave. With `restoring` the datagrams come from a disk window: they were
-        received by an earlier run, and no line's ledger counts them."""
+        received by an earlier run, and no line's ledger counts them. Between the first of them and the first that are not,
+        or the first pass with `drained`, it is `time_ns` that moves holds and deadlines, as it did when they came; then
+        what still waits has its whole time again."""
         state = self.lines[line]
         packets, malformed = self.codec.decode(datagrams)
         self._time_ns = time_ns
-        if not restoring:
+        if restoring:
+            now_ns = self._restored_time(now_ns, time_ns)
+        else:
+            if self._restored_ns is not None:
+                self._resume(now_ns)
             self._arrived(state, datagrams, packets, malformed, now_ns)
             if sample is not None:
                 self._sampled(line, packets, sample)
@@ -194,6 +207,11 @@ class ChannelReceiver:
 
     def end_pass(self, now_ns: int, drained: bool) -> list[Item]:
         """All lines had their turn; `drained`: every socket was empty. Returns the items whose turn has come."""
+        if self._restored_ns is not None:
+            if drained:
+                self._resume(now_ns)
+            else:
+                now_ns = self._restored_ns
         if self._house_due is not None and now_ns >= self._house_due:
             self._housekeeping(now_ns)
         if self._raw is not None:
@@ -268,6 +286,17 @@ class ChannelReceiver:
         return found
 
     # Inside
+
+    def _restored_time(self, now_ns: int, time_ns: int) -> int:
+        if self._restored_ns is None:
+            self._restored_ns = now_ns - _LONG_AGO_NS
+            self._restored_offset = self._restored_ns - time_ns
+        self._restored_ns = max(self._restored_ns, min(now_ns, time_ns + self._restored_offset))
+        return self._restored_ns
+
+    def _resume(self, now_ns: int) -> None:
+        self._restored_ns = None
+        self._arbitration.succession.resume(now_ns)
 
     def _arrived(
         self,

@@ -259,6 +259,14 @@ class StreamState:
             else:
                 self._evict(number)
 
+    def resume(self, now_ns: int) -> None:
+        """Everything that waits has its whole time again from now on: it stood still while the bridge did."""
+        if self.settling_until is not None:
+            self.settling_until = now_ns + self._settings.hold_ns
+        self.gaps.restart(now_ns, self.packets)
+        for partial in self._reassembly.partials.values():
+            partial.first_ns = now_ns
+
     @property
     def assembling(self) -> bool:
         return len(self._reassembly) > 0

@@ -138,6 +138,13 @@ class Succession:
             self.current.housekeeping(now_ns, self._settle_to)
             self._settle_to = self.current.expected
 
+    def resume(self, now_ns: int) -> None:
+        """What a disk window kept is read back, and time goes on at `now_ns`."""
+        self._changed_ns = now_ns
+        for stream in (self.before, self.current):
+            if stream is not None:
+                stream.resume(now_ns)
+
     def close(self, time_ns: int) -> list[Item]:
         """The run ends. Where the gap policy `stop` took effect, what waits behind the gap stays undecided."""
         if self.current is None or self.stopped:
