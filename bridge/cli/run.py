@@ -20,7 +20,8 @@ def run(
     Raises `ConfigurationErrors` and `StateError`, which the command line turns into 78 and 74.
     """
     loaded = load_config(config)
-    from bridge.pipeline.app import App, RunOptions
+    from bridge.pipeline.app import App
+    from bridge.pipeline.options import RunOptions
 
     options = RunOptions(until_idle=until_idle, duration=duration, summary=summary, strict=strict, fail_fast=fail_fast)
     return asyncio.run(App(loaded, options).run())

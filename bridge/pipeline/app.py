@@ -17,20 +17,19 @@ import socket
 import sys
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bridge.api import ConfigurationError, Stream
+from bridge.api import ConfigurationError, Severity, Stream
 from bridge.config.describe import describe
 from bridge.config.resolved import Config, DatagramSourceConfig, MessageSourceConfig
-from bridge.core import events as core_events
 from bridge.pipeline.backoff import Backoff
 from bridge.pipeline.inbound import InboundSource
 from bridge.pipeline.observed import EngineSnapshot
 from bridge.pipeline.outbound import OutboundSource
+from bridge.pipeline.options import RunOptions
 from bridge.pipeline.receive import ReceiveLoop
-from bridge.pipeline.reported import Reported
+from bridge.pipeline.reported import LossBook
 from bridge.pipeline.route import Route
 from bridge.pipeline.state import State
 from bridge.telemetry.admin import Admin
@@ -38,11 +37,10 @@ from bridge.telemetry.context import BlockingCalls, EngineContext
 from bridge.telemetry.counters import Counters
 from bridge.telemetry.events import Events
 from bridge.telemetry.logs import Logger
-from bridge.telemetry.losses import FILE as LOSSES_FILE
 from bridge.telemetry.losses import Losses
 from bridge.telemetry.redaction import Redactor
 from bridge.telemetry.snapshot import assemble
-from bridge.telemetry.status import Loss, Status
+from bridge.telemetry.status import Status
 from bridge.telemetry.summary import write_summary
 
 TICK = 0.25
@@ -50,17 +48,6 @@ TICK = 0.25
 
 EX_UNAVAILABLE = 69
 EX_CANTCREAT = 74
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """Options of the verb `run`. Times in seconds."""
-
-    until_idle: float | None = None
-    duration: float | None = None
-    summary: str | None = None
-    strict: bool = False
-    fail_fast: bool = False
 
 
 class App:
@@ -79,7 +66,7 @@ class App:
         self.calls = BlockingCalls()
         self.state = State(config.state)
         self.losses = Losses(config.state, self.calls.run, self.events)
-        self.reported = Reported()
+        self.loss_book = LossBook(self.losses, self.events, self._session_text)
         self.inbound: dict[str, InboundSource] = {}
         self.outbound: list[tuple[Route, OutboundSource]] = []
         self.routes: list[Route] = []
@@ -109,6 +96,7 @@ class App:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled)
+        self.logger.take_library_messages(partial(self._library_message, loop))
         for line in describe(self.config):
             self.events.emit("configured", "info", line)
         self._build()
@@ -138,7 +126,7 @@ class App:
                     self.events,
                     self.config.bridge.session_grace,
                     self.origin,
-                    self._on_loss,
+                    self.loss_book.abandoned,
                     self._raw_session,
                 )
                 self.inbound[name] = inbound
@@ -174,26 +162,18 @@ class App:
         value = (int(self.started * 1000) << 16 | random.SystemRandom().getrandbits(16)) & (2**64 - 1)
         return value.to_bytes(8, "big")
 
-    def _on_loss(self, record: core_events.GapAbandoned) -> None:
-        self.record_loss(record.stream, record.first, record.last, record.reason, None)
-
-    def record_loss(self, stream: Stream, first: int, last: int, reason: str, sink: str | None) -> None:
-        """The one place where a range that will not be published is written down."""
-        session = stream.session.hex()
+    def _session_text(self, stream: Stream) -> str:
         for inbound in self.inbound.values():
             if stream.channel in inbound.codecs:
-                session = inbound.codecs[stream.channel].session_text(stream.session)
-        loss = Loss(
-            channel=stream.channel,
-            session=session,
-            restart=stream.restart,
-            first=first,
-            last=last,
-            reason=reason,
-            sink=sink,
-        )
-        for part in self.reported.fresh(loss) if sink is None else [loss]:
-            self.losses.record(part)
+                return inbound.codecs[stream.channel].session_text(stream.session)
+        return stream.session.hex()
+
+    def _library_message(self, loop: asyncio.AbstractEventLoop, severity: Severity, library: str, text: str) -> None:
+        """A library logged something, in whatever thread."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(
+                partial(self.events.emit, "library_message", severity, f"{library}: {text}", library=library)
+            )
 
     # Start, work, end
 
@@ -201,7 +181,7 @@ class App:
         for name, inbound in self.inbound.items():
             disk = [r for r in self.routes if r.config.source.name == name and r.config.settings.window == "disk"]
             if disk:
-                await self.calls.run(partial(self.reported.load, self.config.state / LOSSES_FILE))
+                await self.calls.run(partial(self.loss_book.load, self.config.state))
             await inbound.prepare(disk[0].make_log if disk else None)
         for route in self.routes:
             await route.restore()

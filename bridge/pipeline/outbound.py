@@ -7,7 +7,7 @@ source, and its position is saved, so that a restart repeats and never skips.
 import asyncio
 import contextlib
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -31,6 +31,10 @@ from bridge.telemetry.status import Channel, Gaps, StreamRow
 from bridge.wire import codec
 
 READ_MESSAGES = 4096
+STREAMS = 64
+"""Streams with a row of their own; older ones are summed up in one row a channel."""
+
+OLDER = b"older"
 REFUSED_SECONDS = 30.0
 
 
@@ -150,6 +154,8 @@ class OutboundSource:
         ledger = self._ledgers.get(item.stream)
         if ledger is None:
             ledger = self._ledgers[item.stream] = StreamLedger()
+            if len(self._ledgers) > STREAMS:
+                self._fold()
         if isinstance(item, MessageBatch):
             count = len(item.payloads)
             if ledger.start is None:
@@ -173,9 +179,23 @@ class OutboundSource:
         else:
             self._protocols[item.stream] = item.protocol
 
+    def _fold(self) -> None:
+        """The oldest stream of the channel that has most gives its row up; its sums stay in the channel's older row."""
+        counts = Counter(stream.channel for stream in self._ledgers if stream.session != OLDER)
+        channel = counts.most_common(1)[0][0]
+        oldest = next(s for s in self._ledgers if s.channel == channel and s.session != OLDER)
+        row = self._ledgers.pop(oldest)
+        older = self._ledgers.setdefault(Stream(channel, OLDER), StreamLedger(start=0, next=0))
+        for name in ("read", "whole", "released"):
+            setattr(older, name, getattr(older, name) + getattr(row, name))
+        older.missing.update(row.missing)
+        older.next = (older.next or 0) + row.expected
+        self._protocols.pop(oldest, None)
+        self._ended_streams.discard(oldest)
+
     def _row(self, stream: Stream, ledger: StreamLedger) -> StreamRow:
         return StreamRow(
-            session=codec(self._protocols.get(stream, "raw")).session_text(stream.session),
+            session=self._session_text(stream),
             restart=stream.restart,
             protocol=self._protocols.get(stream, "raw"),
             ended=stream in self._ended_streams,
@@ -198,6 +218,11 @@ class OutboundSource:
             held=0,
             gaps=Gaps(),
         )
+
+    def _session_text(self, stream: Stream) -> str:
+        if stream.session == OLDER:
+            return "older"
+        return codec(self._protocols.get(stream, "raw")).session_text(stream.session)
 
     async def _failed(self, error: ConnectorError) -> None:
         refused = isinstance(error, Refused)

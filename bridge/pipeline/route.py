@@ -243,7 +243,7 @@ class Route:
             found.window.cursors[sink.name],
             partial(sink.connector, sink.options, context),
             naming,
-            self._app.record_loss,
+            self._app.loss_book.lacking,
             self._app.events.emit,
             Backoff(random.random),
             lookup=self._lookup(sink),
@@ -295,6 +295,6 @@ class Route:
             self._datagram_sinks[sink.name],
             sender,
             TokenBucket(rate, max(1.0, limit * settings.burst)),
-            self._app.record_loss,
+            self._app.loss_book.lacking,
             self._app.events.emit,
         )
