@@ -190,9 +190,11 @@ class Listening:
             self.closed_pipe = True
             return 0
 
-    def _report(self) -> None:
+    def _report(self) -> bool:
+        """After each pass; False: a listener never stops at a gap."""
         if self.receiver.has_events:
             report(self._events, self.receiver, self._codec.session_text, _no_file)
+        return False
 
     def _say_if_silent(self) -> None:
         """What to look at when no message came; also when datagrams did."""

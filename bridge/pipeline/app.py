@@ -26,8 +26,8 @@ from bridge.config.resolved import Config, DatagramSourceConfig, MessageSourceCo
 from bridge.pipeline.backoff import Backoff
 from bridge.pipeline.inbound import InboundSource
 from bridge.pipeline.observed import EngineSnapshot
-from bridge.pipeline.outbound import OutboundSource
 from bridge.pipeline.options import RunOptions
+from bridge.pipeline.outbound import OutboundSource
 from bridge.pipeline.receive import ReceiveLoop
 from bridge.pipeline.reported import LossBook
 from bridge.pipeline.route import Route
