@@ -11,8 +11,8 @@ compares two counts that were made apart.
 """
 
 from bisect import bisect_left
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal, get_args
 
 from bridge.api import HoleReason, Stream
@@ -32,6 +32,9 @@ HISTORY: Final = 4096
 EARLY: Final = 4096
 """Lost ranges that wait for the sink's tail to be known."""
 
+NAMED: Final[dict[Kind, str]] = {"size": "rejected", "left": "session_end"}
+"""Kinds that are losses of this sink alone, and so are reported when they are decided."""
+
 DROPPED: Final = frozenset({"overload", "before_window", "shutdown", "broker_lost"})
 REASONS: Final[dict[str, HoleReason]] = {reason: reason for reason in get_args(HoleReason)}
 Span = tuple[int, int, Kind]
@@ -40,8 +43,9 @@ Span = tuple[int, int, Kind]
 class Account:
     """One stream, as one run offered it, in one sink. `name` is None until the sink was opened and the name decided."""
 
-    def __init__(self, stream: WindowStream, first: int, sink: str, losses: Losses) -> None:
+    def __init__(self, stream: WindowStream, first: int, sink: str, losses: Losses, end: int | None = None) -> None:
         self.stream = stream
+        self._end = end  # where an earlier run's part of it ends for this sink; None: as the window says
         self.first = first  # the first number that this sink's cursor was offered
         self.name: Stream | None = None
         self.base = self.frontier = self.next = first
@@ -52,11 +56,16 @@ class Account:
         self._sink = sink
         self._losses = losses
         self._finished = False
-        self._rejected = -1  # rejected numbers up to here were reported
+        self._named: list[tuple[int, int]] = []  # reported, and yet to be decided: they are not reported again
         self._history: deque[Span] = deque()
-        self._early: list[tuple[int, int]] = []
+        self._early: list[tuple[int, int, str]] = []
         self._folded: tuple[int, int] | None = None  # lost ranges that left _early: their last number, their sum
         self._notes: deque[tuple[int, int, str]] = deque(maxlen=256)
+
+    @property
+    def end(self) -> int:
+        """One past the highest number that was offered."""
+        return self.stream.end if self._end is None else self._end
 
     def resolve(self, name: Stream, base: int, pending: int = 0) -> None:
         """The sink was opened: everything below `base` is decided there. What it lacks before our first is lost.
@@ -65,19 +74,20 @@ class Account:
         """
         self.name = name
         self.base = self.frontier = self.next = base
-        counts, first, end = self.counts, self.first, max(self.first, self.stream.end)
+        counts, first, end = self.counts, self.first, max(self.first, self.end)
         counts.below_base += max(0, min(base, end) - first)
         if counts.dropped or counts.missing:
             gone = max(0, end - max(base, first)) - pending
-            early = [(max(low, base), high) for low, high in self._early if high >= base]
-            lost = sum(high - low + 1 for low, high in early)
+            early = [(max(low, base), high, reason) for low, high, reason in self._early if high >= base]
+            dropped: Counter[str] = Counter()
+            for low, high, reason in early:
+                dropped[reason] += high - low + 1
             if self._folded is not None and base <= self._folded[0]:
-                lost += self._folded[1]
-            counts.dropped["overload"] = min(lost, gone)
-            counts.missing = gone - counts.dropped["overload"]
+                dropped["overload"] += min(self._folded[1], gone - dropped.total())
+            counts.dropped, counts.missing = dropped, gone - dropped.total()
             self._early, self._folded = [], None
-            for low, high in early:
-                self._report(low, high, "overload")
+            for low, high, reason in early:
+                self._report(low, high, reason)
         if base < first:
             self.lose(base, first - 1, "before_window")
 
@@ -86,9 +96,9 @@ class Account:
         first = max(first, self.frontier)
         if first > last:
             return
-        if kind == "left":
-            kind = "missing"
-            self._report(first, last, "session_end")
+        reason = NAMED.get(kind)
+        if reason is not None:
+            self._report(first, last, reason)
         self._count(kind, last - first + 1)
         self._remember(first, last, kind)
         self.frontier = last + 1
@@ -102,47 +112,50 @@ class Account:
             return
         self.counts.dropped[reason] += last - first + 1
         if self.name is None and not self._finished:
-            self._keep_early(first, last)
+            self._keep_early(first, last, reason)
         else:
             self._report(first, last, reason)
 
     def reject(self, first: int, last: int) -> None:
-        """These are too large for the sink. Counted when it has passed them, reported now and once."""
-        low = max(first, self._rejected + 1)
-        if low <= last:
-            self._rejected = last
-            self._report(low, last, "rejected")
+        """These are too large for the sink: named before `decide` counts them."""
+        self._report(first, last, "rejected")
+        self._named.append((first, last))
 
-    def fall(self, lacking: int, there: int | None) -> None:
-        """The sink's tail fell: it has nothing from `lacking` on. The window has it from `there` on, if at all."""
-        there = self.frontier if there is None else min(there, self.frontier)
-        counts = self.counts
+    def fall(self, lacking: int, back: Sequence[tuple[int, int]]) -> None:
+        """The sink's tail fell: it has nothing from `lacking` on. `back`: what of it is in the window, in rising ranges."""
+        counts, before = self.counts, self.frontier
+        self.frontier = min(back[0][0], before) if back else before
+        undone = self._cut(lacking, before)
         if lacking < self.base:
-            below = min(there, self.base) - lacking
-            if below > 0:
-                counts.dropped["broker_lost"] += below
-                self._report(lacking, lacking + below - 1, "broker_lost")
+            for low, high, there in _parts(lacking, self.base - 1, back):
+                if not there:
+                    counts.dropped["broker_lost"] += high - low + 1
+                    self._report(low, high, "broker_lost")
+                    if low < self.frontier:
+                        self._remember(low, high, "noted")
             counts.below_base = max(0, counts.below_base - (self.base - lacking))
             self.base = lacking
-        for first, last, kind in self._cut(lacking):
-            if first < there:
-                high = min(last, there - 1)
+        for first, last, kind in undone:
+            for low, high, there in _parts(first, last, back):
+                if there:
+                    if kind in NAMED:
+                        self._named.append((low, high))
+                    self._count(kind, low - high - 1)
+                    continue
+                remembered = kind
                 if kind in {"published", "present"}:
-                    self._count(kind, first - high - 1)
-                    counts.dropped["broker_lost"] += high - first + 1
-                    self._report(first, high, "broker_lost")
-                    self._remember(first, high, "noted")
-                else:
-                    self._remember(first, high, kind)
-            if last >= there:
-                self._count(kind, max(first, there) - last - 1)
-        self.frontier = there
+                    self._count(kind, low - high - 1)
+                    counts.dropped["broker_lost"] += high - low + 1
+                    self._report(low, high, "broker_lost")
+                    remembered = "noted"
+                if low < self.frontier:
+                    self._remember(low, high, remembered)
         self.next = lacking
 
     def finish(self) -> None:
         """The run ends: name the losses that still waited for the sink's tail."""
-        for low, high in self._early:
-            self._report(low, high, "overload")
+        for low, high, reason in self._early:
+            self._report(low, high, reason)
         self._early = []
         self._finished = True
 
@@ -156,7 +169,7 @@ class Account:
     def ledger(self, pending: int) -> SinkLedger:
         """The row of L5, with the window's count of what is pending."""
         self.counts.base = self.base
-        self.counts.end = max(self.base, self.stream.end)
+        self.counts.end = max(self.base, self.end)
         self.counts.pending = pending
         return self.counts
 
@@ -166,7 +179,7 @@ class Account:
             counts.published += count
         elif kind == "present":
             counts.present += count
-        elif kind == "missing":
+        elif kind in {"missing", "left"}:
             counts.missing += count
         elif kind == "size":
             counts.rejected["size"] += count
@@ -184,7 +197,7 @@ class Account:
         if len(history) > HISTORY:
             history.popleft()
 
-    def _cut(self, lacking: int) -> list[Span]:
+    def _cut(self, lacking: int, frontier: int) -> list[Span]:
         """Take the history from `lacking` on away, and return it, oldest first."""
         history, found = self._history, list[Span]()
         while history and history[-1][1] >= lacking:
@@ -193,7 +206,7 @@ class Account:
                 history.append((first, lacking - 1, kind))
                 first = lacking
             found.append((first, last, kind))
-        known = found[-1][0] if found else self.frontier
+        known = found[-1][0] if found else frontier
         if not history and lacking < known:
             # Older than the history: what is not known to be something else was published.
             count = min(known - max(lacking, self.base), self.counts.published)
@@ -201,19 +214,50 @@ class Account:
                 found.append((known - count, known - 1, "published"))
         return found[::-1]
 
-    def _keep_early(self, first: int, last: int) -> None:
+    def _keep_early(self, first: int, last: int, reason: str) -> None:
         early = self._early
-        place = bisect_left(early, (first, last))
-        if place and early[place - 1][1] + 1 == first:
-            early[place - 1] = (early[place - 1][0], last)
+        place = bisect_left(early, (first, last, reason))
+        if place and early[place - 1][1] + 1 == first and early[place - 1][2] == reason:
+            early[place - 1] = (early[place - 1][0], last, reason)
         else:
-            early.insert(place, (first, last))
+            early.insert(place, (first, last, reason))
         if len(early) > EARLY:
-            low, high = early.pop(0)
+            low, high, reason = early.pop(0)
             before = self._folded[1] if self._folded is not None else 0
             self._folded = high, before + high - low + 1
-            self._report(low, high, "overload")
+            self._report(low, high, reason)
 
     def _report(self, first: int, last: int, reason: str) -> None:
         self._notes.append((first, last, reason))
-        self._losses(self.name or self.stream.stream, first, last, reason, self._sink)
+        for low, high in self._unnamed(first, last):
+            self._losses(self.name or self.stream.likely, low, high, reason, self._sink)
+
+    def _unnamed(self, first: int, last: int) -> list[tuple[int, int]]:
+        """The parts of a range that were not reported before; from now on they all were."""
+        left, still = [(first, last)], list[tuple[int, int]]()
+        for low, high in self._named:
+            if high < first or low > last:
+                still.append((low, high))
+                continue
+            left = [
+                piece
+                for a, b in left
+                for piece in ((a, min(b, low - 1)), (max(a, high + 1), b))
+                if piece[0] <= piece[1]
+            ]
+            still += [piece for piece in ((low, first - 1), (last + 1, high)) if piece[0] <= piece[1]]
+        self._named = still
+        return left
+
+
+def _parts(first: int, last: int, back: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, bool]]:
+    """The range in rising pieces, each with whether it lies in `back`."""
+    for low, high in back:
+        if high < first or low > last:
+            continue
+        if first < low:
+            yield first, low - 1, False
+        yield max(first, low), min(high, last), True
+        first = high + 1
+    if first <= last:
+        yield first, last, False

@@ -202,16 +202,17 @@ class Delivery:
             sent = flight[0]
             if account is not None and sent.account is not account:
                 self._cursor.acknowledge(account.stream.stream, through)
+                through = -1
             if sent.waits:
                 assert sent.account.name is not None
                 acknowledged = self._through.get(sent.account.name, -1)
                 if acknowledged < sent.through:
                     if acknowledged >= sent.pieces[0][0]:
-                        account, through = sent.account, acknowledged
+                        account, through = sent.account, max(through, acknowledged)
                         self._decide_part(sent, acknowledged)
                     break
             flight.popleft()
-            account, through = sent.account, sent.through
+            account, through = sent.account, max(through, sent.through)
             for first, last, kind in sent.pieces:
                 account.decide(first, last, kind)
                 if kind == "published" and sent.waits:
@@ -245,15 +246,15 @@ class Delivery:
             item = item.from_number(account.next)
             first = account.next
         account.next = last + 1
-        if account.left:
-            self._put(account, None, [(first, last, "left")], last)
-            return
         if account.stored >= first:
             self._stored(account, pieces_of(item.first, item), min(last, account.stored))
             if account.stored >= last:
                 return
             item = item.from_number(account.stored + 1)
             first = item.first
+        if account.left:
+            self._put(account, None, [(first, last, "left")], last)
+            return
         if max(map(len, item.payloads)) > self._limit:
             self._split(account, item)
         elif item.numbers is None:
@@ -277,9 +278,6 @@ class Delivery:
                 name = account.name
                 assert name is not None
                 pieces: list[Piece] = [(f, n, "size" if k == "published" else k) for f, n, k in pieces_of(low, piece)]
-                for first, last, kind in pieces:
-                    if kind == "size":
-                        account.reject(first, last)
                 self._put(account, Hole(name, low, piece.last, "rejected"), pieces, piece.last)
             start, low = stop, piece.last + 1
 

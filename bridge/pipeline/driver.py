@@ -12,17 +12,17 @@ the first number offered. While it is open, `notify` submits in the caller's tur
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol
 
-from bridge.api import BridgeError, MessageBatch, MessageSink, Opened, Refused, Severity, Stream
+from bridge.api import BridgeError, MessageBatch, MessageSink, Opened, Refused, Severity, Stream, StreamInfo
 from bridge.core.ledger import SinkLedger
 from bridge.pipeline.account import Account, Losses
 from bridge.pipeline.backoff import Backoff
 from bridge.pipeline.delivery import Delivery
 from bridge.pipeline.naming import Held, Lookup, Naming
 from bridge.pipeline.resume import Resume, tail_of
-from bridge.pipeline.sink_rows import older_than, sink_row
+from bridge.pipeline.sink_rows import sink_row, summed
 from bridge.telemetry.latency import Latency
 from bridge.telemetry.status import SinkRow
 from bridge.window.cursor import Cursor
@@ -32,6 +32,8 @@ REFUSED_SECONDS: Final = 30.0
 CLOSE_SECONDS: Final = 5.0
 """For a sink's own last words, when everything it was given is acknowledged."""
 
+NOT_OPEN: Final = "not open yet"
+
 ACCOUNTS: Final = 64
 """Streams with a row of their own; older ones that are done are summed up in one."""
 
@@ -40,10 +42,15 @@ class Emit(Protocol):
     def __call__(self, code: str, severity: Severity, text: str, **fields: Any) -> None: ...
 
 
+Registry = Callable[[], Awaitable[Sequence[StreamInfo]]]
+"""All streams of the channel that the sink holds: `MessageStore.streams`."""
+
+
 class SinkDriver:
     """One sink and one channel. `run()` lasts until `close()`; `notify()` after each append to the window.
 
-    `make` gives a new connector object for each connection. `lookup` reads one stored number, where the sink has a store.
+    `make` gives a new connector object for each connection. `lookup` reads one stored number and `registry` the channel's
+    streams, where the sink has a store. Both may raise `ConnectorError`, which ends the connection as the sink's own would.
     `sleep`, `monotonic_ns` and `time_ns` are arguments so that tests need no time.
     """
 
@@ -60,12 +67,13 @@ class SinkDriver:
         backoff: Backoff,
         *,
         lookup: Lookup | None = None,
+        registry: Registry | None = None,
         in_flight_bytes: int | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
         time_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self.error: str | None = "not open yet"
+        self.error: str | None = NOT_OPEN
         self._sink = sink
         self._kind = kind
         self._channel = channel
@@ -76,6 +84,7 @@ class SinkDriver:
         self._emit = emit
         self._backoff = backoff
         self._lookup = lookup
+        self._registry = registry
         self._in_flight_bytes = in_flight_bytes
         self._sleep = sleep
         self._monotonic_ns = monotonic_ns
@@ -90,6 +99,7 @@ class SinkDriver:
         self._resume = Resume(cursor, self._moved)
         self._unresolved: WindowStream | None = None
         self._comparing = False
+        self._older_tails: dict[Stream, int] = {}  # from the registry, once this run had to ask
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._draining: asyncio.Event | None = None
@@ -128,8 +138,7 @@ class SinkDriver:
             self._task.cancel()
             await asyncio.wait({self._task})
         self._cursor.rewind()
-        for account in self._accounts.values():
-            account.finish()
+        self._finish(list(self._accounts.values()))
 
     @property
     def up(self) -> bool:
@@ -138,23 +147,27 @@ class SinkDriver:
     @property
     def ledgers(self) -> dict[Stream, SinkLedger]:
         """L5 by stream; what two runs offered of one stream is one row."""
+        for stream in self._cursor.streams:
+            if stream not in self._accounts and self._cursor.pending(stream):
+                self.account(stream)  # a sink that was never open has a row for what waits, too
         found: dict[Stream, SinkLedger] = {}
-        for account in self._accounts.values():
+        for account in self._ordered():
             row = account.ledger(self._cursor.pending(account.stream))
-            name = account.name or account.stream.stream
-            found[name] = older_than(found[name], row) if name in found else row
+            name = account.name or account.stream.likely
+            found[name] = summed(found[name], row) if name in found else row
         return found
 
     def status(self) -> SinkRow:
         """The row of the snapshot."""
-        protocols = {a.name or a.stream.stream: a.stream.protocol for a in self._accounts.values()}
+        ledgers = self.ledgers  # first: it may make accounts
+        protocols = {a.name or a.stream.likely: a.stream.protocol for a in self._accounts.values()}
         oldest = self._cursor.oldest_ns
         return sink_row(
             self._sink,
             self._channel,
             self._kind,
             self.error,
-            [(name, protocols[name], row) for name, row in self.ledgers.items()],
+            [(name, protocols[name], row) for name, row in ledgers.items()],
             self._older,
             self._cursor,
             None if oldest is None else (self._time_ns() - oldest) / 1e9,
@@ -166,8 +179,8 @@ class SinkDriver:
     def account(self, stream: WindowStream) -> Account:
         account = self._accounts.get(stream)
         if account is None:
-            first = self._cursor.share(stream).first
-            account = self._accounts[stream] = Account(stream, first, self._sink, self._losses)
+            first, end = self._cursor.share(stream).first, self._cursor.adopted_end(stream)
+            account = self._accounts[stream] = Account(stream, first, self._sink, self._losses, end)
             self._fold()
         return account
 
@@ -176,14 +189,16 @@ class SinkDriver:
         account = self.account(stream)
         if account.name is None:
             held = self._held(stream)
-            if self._naming.needs_bytes(stream, held):
+            if self._naming.needs_bytes(stream, held) or self._needs_registry(stream):
                 self._unresolved = stream
                 self._wake.set()
                 return None
             self._resolve(account, held, None)
+            order = stream.order
+            self._finish([a for a in self._accounts.values() if a.name is None and a.stream.order < order])
         newest = self._newest
         overtaken = newest is not None and newest.stream.order > stream.order and newest.name != account.name
-        if overtaken or self._superseded(account):
+        if overtaken or self._superseded(stream, account.name or stream.likely):
             account.left = True
         elif newest is None or newest.stream.order < stream.order:
             self._newest = account
@@ -191,6 +206,8 @@ class SinkDriver:
 
     def published(self, time_ns: int, messages: int) -> None:
         self._latency.observe((self._time_ns() - time_ns) / 1e9, messages)
+        if self.error is not None:
+            self._works()
 
     def failed(self, delivery: Delivery, error: Exception) -> None:  # noqa: ARG002 - `run` reads it from the delivery
         if delivery is self._delivery:
@@ -203,6 +220,8 @@ class SinkDriver:
 
     def advanced(self) -> None:
         self._backoff.succeeded()
+        if self.error is not None and self._idle:
+            self._works()
         if self._comparing:
             self._wake.set()
         if self._draining is not None and self._idle:
@@ -229,12 +248,16 @@ class SinkDriver:
         if delivery.error is not None:
             return
         delivery.start()
-        if self.error is not None:
-            self._emit("sink_up", "info", f"sink {self._sink}, channel {self._channel}: open", sink=self._sink)
-        self.error = None
+        if self.error == NOT_OPEN or not any(map(self._cursor.pending, self._cursor.streams)):
+            self._works()
         self._opened = opened
-        named = [account for account in self._accounts.values() if account.name is not None]
-        self._newest = self._resume.found(named, opened)
+        named = [account for account in self._ordered() if account.name is not None]
+        tails: dict[Stream, int] | None = None
+        if self._registry is not None and self._resume.unsure(named, opened):
+            tails = await self._ask_registry(self._registry)
+            if delivery.error is not None:
+                return
+        self._newest = self._resume.found(named, opened, tails)
         self._delivery = delivery
         delivery.pump()
         while delivery.error is None:
@@ -285,6 +308,12 @@ class SinkDriver:
         self.error = text
         return REFUSED_SECONDS if refused else self._backoff.failed(self._monotonic_ns())
 
+    def _works(self) -> None:
+        """It is up. After a failure, with messages waiting, an acknowledgement shows that; to be open is not enough."""
+        if self.error is not None:
+            self._emit("sink_up", "info", f"sink {self._sink}, channel {self._channel}: open", sink=self._sink)
+        self.error = None
+
     # Streams
 
     def _held(self, stream: WindowStream) -> Held | None:
@@ -292,27 +321,38 @@ class SinkDriver:
         session = stream.stream.session
         if (stream.run, session) in self._compared:
             return None
-        for account in reversed(self._accounts.values()):
+        for account in reversed(self._ordered()):
             name = account.name
             if name is not None and account.stream.run != stream.run and name.session == session:
-                return Held(name, max(account.base, account.stream.end) - 1)
+                return Held(name, max(account.base, account.end) - 1)
         opened = self._opened
         if opened is not None and opened.stream.session == session:
             return Held(opened.stream, tail_of(opened))
         return None
 
-    def _superseded(self, account: Account) -> bool:
+    def _superseded(self, stream: WindowStream, name: Stream) -> bool:
         """The sink's newest stream is a later one than this: nobody appends to this one any more."""
-        if self._opened is None or account.name is None or self._opened.stream == account.name:
+        if self._opened is None or self._opened.stream == name:
             return False
         newest = self._opened.stream
-        if newest.session == account.name.session:
-            return newest.restart > account.name.restart
+        if newest.session == name.session:
+            return newest.restart > name.restart
         return any(
             later.stream.session == newest.session and later.stream.restart + (later.offset or 0) <= newest.restart
             for later in self._cursor.streams
-            if later.order > account.stream.order
+            if later.order > stream.order
         )
+
+    async def _ask_registry(self, registry: Registry) -> dict[Stream, int]:
+        """The highest decided number of every stream that the sink holds, -1 where there is none."""
+        return {
+            info.stream: max((n for n in (info.tail, info.through) if n is not None), default=-1)
+            for info in await registry()
+        }
+
+    def _needs_registry(self, stream: WindowStream) -> bool:
+        """Only the sink's registry knows how far it got with a stream that is not its newest any more."""
+        return self._registry is not None and not self._older_tails and self._superseded(stream, stream.likely)
 
     async def _compare(self, stream: WindowStream, delivery: Delivery) -> None:
         """Decide a name that depends on stored bytes, once all that was submitted before is stored."""
@@ -325,11 +365,14 @@ class SinkDriver:
             return
         held = self._held(stream)
         account = self.account(stream)
-        if account.name is not None or held is None:
-            return
-        samples = [sample for sample in (self._upcoming_sample(held), stream.sample) if sample is not None]
-        equal = await self._naming.compare(held, samples, self._lookup)
-        self._resolve(account, held, equal)
+        if self._registry is not None and self._needs_registry(stream):
+            self._older_tails = await self._ask_registry(self._registry)
+        equal: bool | None = None
+        if held is not None and self._naming.needs_bytes(stream, held):
+            samples = [sample for sample in (self._upcoming_sample(held), stream.sample) if sample is not None]
+            equal = await self._naming.compare(held, samples, self._lookup)
+        if account.name is None:
+            self._resolve(account, held, equal)
 
     def _upcoming_sample(self, held: Held) -> tuple[int, bytes] | None:
         """The highest message of the next entry that the sink has a number of."""
@@ -346,17 +389,29 @@ class SinkDriver:
         stream = account.stream
         name = self._naming.decide(stream, held, equal)
         self._compared.add((stream.run, stream.stream.session))
-        before = [other for other in self._accounts.values() if other.name == name]
+        before = [other for other in self._ordered() if other.name == name]
         opened = self._opened
-        base: int | None = before[-1].stream.end if before else None
+        base: int | None = max(before[-1].base, before[-1].end) if before else None
         if opened is not None and opened.stream == name:
             tail = tail_of(opened)
             if tail is not None:
                 base = max(base or 0, tail + 1)
+        if self._older_tails.get(name, -1) >= 0:
+            base = max(base or 0, self._older_tails[name] + 1)
         if base is None:
             base = account.first
         self._cursor.skip(stream, base)
         account.resolve(name, base, self._cursor.pending(stream))
+
+    def _finish(self, accounts: Sequence[Account]) -> None:
+        """Nothing more comes for these: name the losses that still waited for the sink's tail."""
+        for account in accounts:
+            self._naming.hint(account.stream)
+            account.finish()
+
+    def _ordered(self) -> list[Account]:
+        """Accounts in the order of their streams; a loss may have opened one early."""
+        return sorted(self._accounts.values(), key=lambda account: account.stream.order)
 
     def _lost(self, stream: WindowStream, first: int, last: int, reason: str) -> None:
         self.account(stream).lose(first, last, reason)
@@ -369,11 +424,8 @@ class SinkDriver:
         if len(self._accounts) <= ACCOUNTS:
             return
         for stream, account in list(self._accounts.items())[: -ACCOUNTS // 2]:
-            if account.name is not None and not self._cursor.pending(stream) and account is not self._newest:
-                row = account.ledger(0)
-                assert row.base is not None
-                assert row.end is not None
-                self._older = older_than(self._older, row, apart=True)
+            if account is not self._newest and not self._cursor.pending(stream):
+                self._older = summed(self._older, account.ledger(0))
                 del self._accounts[stream]
                 return
 

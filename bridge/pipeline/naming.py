@@ -53,6 +53,11 @@ class Naming:
             return False
         return held.tail >= stream.first
 
+    def hint(self, stream: WindowStream) -> None:
+        """Give a stream that no sink was offered yet the offset of its session, where that is known."""
+        if stream.offset is None:
+            stream.offset = self._offsets.get((stream.run, stream.stream.session))
+
     async def compare(self, held: Held, samples: Sequence[tuple[int, bytes]], lookup: Lookup | None) -> bool | None:
         """Whether numbers that both have are equal; None when none can be compared. Raises what `lookup` raises."""
         if lookup is None or held.tail is None:

@@ -8,11 +8,13 @@ What the sink names as newest, against the accounts of this run:
     … tail above the frontier                acknowledgements were lost, or a peer wrote: `stored`
     … tail below the frontier                it fell: what the window has is sent again, the rest is broker_lost
     … and we had begun a newer one           that one is gone: it falls to its base
+    … and an older one was not acknowledged  it has what the registry says; without one all that was submitted, since a sink
+                                             stores in order and has begun a later stream
     what it named before we wrote            our first claim is gone: every account falls to its base
     anything else                            somebody else writes there
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bridge.api import Opened, Stream
 from bridge.pipeline.account import Account
@@ -35,8 +37,17 @@ class Resume:
         self._before: Stream | None = None  # what the sink's newest stream was before this run wrote
         self._first = True
 
-    def found(self, accounts: Sequence[Account], opened: Opened | None) -> Account | None:
-        """`accounts`: those with a name, oldest first. Winds the cursor back; returns the account of the newest stream."""
+    def unsure(self, accounts: Sequence[Account], opened: Opened | None) -> bool:
+        """Whether the registry is to be asked how far an older stream got."""
+        return opened is not None and any(a.name != opened.stream and a.frontier <= a.submitted for a in accounts)
+
+    def found(
+        self, accounts: Sequence[Account], opened: Opened | None, tails: Mapping[Stream, int] | None = None
+    ) -> Account | None:
+        """`accounts`: those with a name, oldest first; `tails`: of older streams, by the registry.
+
+        Winds the cursor back; returns the account of the newest stream.
+        """
         for account in accounts:
             account.next = account.frontier
             account.stored = -1
@@ -56,6 +67,9 @@ class Resume:
             account: account.base for account in accounts if not ours or account.stream.order > ours[-1].stream.order
         }
         if opened is not None and ours:
+            for account in accounts:
+                if account.stream.order < ours[0].stream.order and account.name is not None:
+                    account.stored = account.submitted if tails is None else tails.get(account.name, -1)
             self._compare(ours, tail_of(opened), falls)
         self._fall(falls)
         return ours[-1] if ours else None
@@ -79,11 +93,11 @@ class Resume:
         lacking: dict[WindowStream, int] = {
             account.stream: low for account, low in falls.items() if low < account.frontier
         }
-        there = self._cursor.rewind(lacking)
+        back = self._cursor.rewind(lacking)
         lost = 0
         for account, low in falls.items():
             if low < account.frontier:
                 lost += account.frontier - low
-                account.fall(low, there.get(account.stream))
+                account.fall(low, back.get(account.stream, []))
         if lost:
             self._on_moved(f"it lacks {lost} numbers that it had acknowledged")

@@ -43,16 +43,15 @@ def sink_row(
     )
 
 
-def older_than(before: SinkLedger, row: SinkLedger, *, apart: bool = False) -> SinkLedger:
-    """The sum of two rows. Unless they lie `apart`, the second continues the first's numbers."""
+def summed(before: SinkLedger, row: SinkLedger) -> SinkLedger:
+    """Two rows in one. Where the second does not continue the first's numbers, only the span is that of both."""
     assert before.base is not None
     assert before.end is not None
     assert row.base is not None
     assert row.end is not None
-    end = before.end + row.end - row.base if apart else max(before.end, row.end)
     return SinkLedger(
         base=before.base,
-        end=end,
+        end=before.end + row.end - row.base,
         published=before.published + row.published,
         present=before.present + row.present,
         filtered=before.filtered + row.filtered,

@@ -162,6 +162,11 @@ class Backlog:
         for stream, first, last, hole in chunk.runs:
             self._on_lost(stream, first, last, hole or reason)
 
+    def drop(self, entry: Entry, reason: str) -> None:
+        """The caller has removed this entry from memory: it is lost."""
+        self._count(entry, -1)
+        self._lose(entry, reason)
+
     def _relieve(self) -> None:
         """Memory is above its mark: begin a write, and if it is above its bound too, let the policy decide."""
         if self.store is not None and not self.writing:
@@ -171,26 +176,34 @@ class Backlog:
             return
         self._overload()
         if policy == "drop-oldest":
-            while self.memory_bytes > self._settings.memory and self._drop_oldest():
-                pass
+            self._drop_oldest()
             return
         if self.memory:
-            entry = self.memory.pop()
-            self._count(entry, -1)
-            self._lose(entry, "overload")
+            self.drop(self.memory.pop(), "overload")
         if policy == "stop":
             self.stopped = True
             self.on_stop()
 
-    def _drop_oldest(self) -> bool:
-        in_front = bool(self.loaded) and (self.loaded[0].chunk is None or not self.loaded[0].chunk.live)
-        queue = self.loaded if in_front else self.memory
-        if not queue:
-            return False
-        entry = queue.popleft()
-        self._count(entry, -1)
-        self._lose(entry, "overload")
-        return True
+    def _drop_oldest(self) -> None:
+        """Make room for a while at once, so that what goes is named in few ranges."""
+        bound = self._settings.memory - min(CHUNK_BYTES, self._settings.memory // 16)
+        gone: list[tuple[WindowStream, int, int, str]] = []
+        while self.memory_bytes > bound:
+            in_front = bool(self.loaded) and (self.loaded[0].chunk is None or not self.loaded[0].chunk.live)
+            queue = self.loaded if in_front else self.memory
+            if not queue:
+                break
+            entry = queue.popleft()
+            self._count(entry, -1)
+            if entry.first > entry.last:
+                continue
+            reason = getattr(entry.item, "reason", "overload")
+            if gone and gone[-1][0] is entry.stream and gone[-1][2] + 1 == entry.first and gone[-1][3] == reason:
+                gone[-1] = (entry.stream, gone[-1][1], entry.last, reason)
+            else:
+                gone.append((entry.stream, entry.first, entry.last, reason))
+        for stream, first, last, reason in gone:
+            self._on_lost(stream, first, last, reason)
 
     def _overload(self) -> None:
         if not self._overloaded:

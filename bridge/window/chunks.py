@@ -5,7 +5,8 @@ A record is a head and a body. The head alone says what the body holds, so that 
     head length (4), first index (8), last index (8), messages (8), size (8), time of the oldest message (8),
     streams (2): run (8), restart (4), offset (4, signed; -2^31: not decided), session length (1) and bytes,
                  protocol length (1) and text
-    runs (4):    stream (2), first (8), last (8), reason (1: 0 messages, else 1 + its place in REASONS)
+    runs (4):    a start or an end is an empty run, last = first - 1;
+                 stream (2), first (8), last (8, signed), reason (1: 0 messages, else 1 + its place in REASONS)
 
     body, an entry:  kind (1), stream (2), then
       start    first (8)
@@ -32,7 +33,7 @@ HEAD_BYTES = 64 * 1024
 
 _HEAD = struct.Struct("<IQQQQq")
 _STREAM = struct.Struct("<QIi")
-_RUN = struct.Struct("<HQQB")
+_RUN = struct.Struct("<HQqB")
 _ENTRY = struct.Struct("<BH")
 _BATCH = struct.Struct("<QqIB")
 _HOLE = struct.Struct("<QQB")
@@ -103,8 +104,6 @@ def decode(data: bytes, stream_of: StreamOf, chunk: Chunk) -> list[Entry]:
 
 
 def _note_run(chunk: Chunk, entry: Entry) -> None:
-    if entry.last < entry.first:
-        return
     reason = entry.item.reason if isinstance(entry.item, Hole) else ""
     if chunk.runs:
         stream, first, last, before = chunk.runs[-1]

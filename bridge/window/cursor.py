@@ -54,7 +54,8 @@ class Cursor:
         emit: Emit,
     ) -> None:
         self.name = name
-        self.on_lost: OnLost = _unheard
+        self._on_lost: OnLost | None = None
+        self._unheard: list[tuple[WindowStream, int, int, str]] = []
         self.stream: WindowStream | None = None  # of what `next` returned last
         self.backlog = Backlog(name, settings, store, stream_of, clock_ns, emit, self._lost)
         self.flight_messages = self.flight_bytes = 0
@@ -65,6 +66,7 @@ class Cursor:
         self._kept: deque[tuple[Entry, int]] = deque()
         self._kept_bytes = 0
         self._shares: dict[WindowStream, Share] = {}
+        self._adopted: dict[WindowStream, int] = {}  # one past the last number that `adopt` saw
         self._offered: WindowStream | None = None
         self._offered_share = Share(0, 0)
 
@@ -76,6 +78,18 @@ class Cursor:
     @on_ready.setter
     def on_ready(self, call: Callable[[], None]) -> None:
         self.backlog.on_ready = call
+
+    @property
+    def on_lost(self) -> OnLost | None:
+        """Told of everything that this sink loses, and at once of what was lost before anybody listened."""
+        return self._on_lost
+
+    @on_lost.setter
+    def on_lost(self, call: OnLost) -> None:
+        self._on_lost = call
+        unheard, self._unheard = self._unheard, []
+        for loss in unheard:
+            call(*loss)
 
     # In
 
@@ -153,11 +167,11 @@ class Cursor:
         share.floor = below
         return spared
 
-    def rewind(self, falls: Mapping[WindowStream, int] | None = None) -> dict[WindowStream, int]:
+    def rewind(self, falls: Mapping[WindowStream, int] | None = None) -> dict[WindowStream, list[tuple[int, int]]]:
         """Put what is in flight back, to be taken again.
 
         `falls` names the streams whose stored tail fell, each with the first number that is lacking now: what is kept from
-        there on, and all that followed, comes back too. Returns the first number of each that is there; absent: none is.
+        there on, and all that followed, comes back too. Returns what came back of each below its floor, in rising ranges.
         """
         falls = falls or {}
         back: list[Entry] = []
@@ -177,17 +191,18 @@ class Cursor:
             self._kept.pop()
             self._kept_bytes -= entry.size
             back.append(entry)
-        found: dict[WindowStream, int] = {}
         for entry in back:
             self.backlog.put_back(entry)
-            lacking = falls.get(entry.stream)
-            if lacking is not None and lacking <= entry.last and entry.first <= entry.last:
-                share = self.share(entry.stream)
-                share.pending += max(0, min(entry.last, share.floor - 1) - max(entry.first, lacking) + 1)
-                found[entry.stream] = max(entry.first, lacking)
+        found: dict[WindowStream, list[tuple[int, int]]] = {}
         for stream, lacking in falls.items():
-            share = self.share(stream)
+            share, ranges = self.share(stream), list[tuple[int, int]]()
+            for _, first, last in self._ranges(stream):
+                low, high = max(first, lacking), min(last, share.floor - 1)
+                if low <= high:
+                    share.pending += high - low + 1
+                    ranges.append((low, high))
             share.floor = min(share.floor, lacking)
+            found[stream] = sorted(ranges)
         return found
 
     # State
@@ -226,6 +241,10 @@ class Cursor:
         share = self.share(stream)
         return sum(share.above(first, last) for _, first, last in self._ranges(stream))
 
+    def adopted_end(self, stream: WindowStream) -> int | None:
+        """One past the last number that an earlier run left for this sink; None for a stream of this run."""
+        return self._adopted.get(stream)
+
     def forget(self, stream: WindowStream) -> None:
         """The window lets go of an old stream of which nothing is pending."""
         self._shares.pop(stream, None)
@@ -235,19 +254,36 @@ class Cursor:
         for stream, first, last, _ in chunk.runs:
             share = self.share(stream, first)
             share.pending += share.above(first, last)
+            after = max(self._adopted.get(stream, first), share.floor)
+            if first > after:  # it was in flight when the earlier run was killed
+                self._tell(stream, after, first - 1, "before_window")
+            self._adopted[stream] = last + 1
         self.backlog.disk_messages += chunk.messages
         self.backlog.disk_bytes += chunk.size
 
-    def unwritten(self) -> list[Entry]:
-        """What waits or is in flight and is on no disk, oldest first."""
-        queued = [*self._flight, *self.backlog.loaded, *self.backlog.writing, *self.backlog.memory]
-        return [entry for entry in queued if entry.chunk is None or not entry.chunk.live]
+    def unwritten(self) -> list[list[Entry]]:
+        """What waits in memory only, oldest first, in groups between which something is on disk.
+
+        Call when nothing is in flight and nothing is being written.
+        """
+        groups: list[list[Entry]] = [[]]
+        for entry in self.backlog.loaded:
+            if entry.chunk is not None and entry.chunk.live:
+                groups.append([])
+            else:
+                groups[-1].append(entry)
+        return [group for group in (*groups, list(self.backlog.memory)) if group]
 
     def lose(self, entries: Iterable[Entry], reason: str) -> None:
-        """The run ends and these are neither passed nor on disk."""
-        for entry in entries:
-            if entry.first <= entry.last:
-                self._lost(entry.stream, entry.first, entry.last, getattr(entry.item, "reason", reason))
+        """The run ends and these, of what waits, are not on disk."""
+        backlog, gone = self.backlog, set(map(id, entries))
+        for queue in (backlog.loaded, backlog.memory):
+            found = [entry for entry in queue if id(entry) in gone]
+            left = [entry for entry in queue if id(entry) not in gone]
+            queue.clear()
+            queue.extend(left)
+            for entry in found:
+                backlog.drop(entry, reason)
 
     def _ranges(self, stream: WindowStream) -> Iterable[tuple[WindowStream, int, int]]:
         backlog = self.backlog
@@ -326,7 +362,13 @@ class Cursor:
         count = share.above(first, last)
         if count:
             share.pending -= count
-            self.on_lost(stream, max(first, share.floor), last, reason)
+            self._tell(stream, max(first, share.floor), last, reason)
+
+    def _tell(self, stream: WindowStream, first: int, last: int, reason: str) -> None:
+        if self._on_lost is not None:
+            self._on_lost(stream, first, last, reason)
+        else:
+            self._unheard.append((stream, first, last, reason))
 
 
 def _joins(batch: MessageBatch, item: MessageBatch) -> bool:
@@ -344,7 +386,3 @@ def _from(item: Item, first: int) -> Item:
         return item.from_number(first)
     assert isinstance(item, Hole)  # a start and an end have no numbers
     return Hole(item.stream, first, item.last, item.reason)
-
-
-def _unheard(stream: WindowStream, first: int, last: int, reason: str) -> None:
-    """No driver listens yet; `SinkDriver` sets its own before anything is offered."""

@@ -31,6 +31,12 @@ class WindowStream:
     def key(self) -> tuple[int, bytes, int]:
         return self.run, self.stream.session, self.stream.restart
 
+    @property
+    def likely(self) -> Stream:
+        """The name that the sinks opened so far gave it; the core's own while there is none."""
+        stream = self.stream
+        return stream._replace(restart=max(0, stream.restart + self.offset)) if self.offset else stream
+
 
 class Chunk:
     """Some entries on disk: one record of a cursor's segments."""

@@ -172,7 +172,7 @@ class Window:
 
         Call when every driver is closed. Nothing may be appended after it.
         """
-        left: dict[str, list[Entry]] = {}
+        left: dict[str, list[list[Entry]]] = {}
         try:
             async with asyncio.timeout(seconds):
                 for sink, cursor in self.cursors.items():
@@ -181,14 +181,18 @@ class Window:
                     left[sink] = [] if self._settings.persistent else cursor.unwritten()
                 for sink, store in self._stores.items():
                     if not self._settings.persistent and self.cursors[sink].backlog.waiting:
-                        await self._park(self.cursors[sink], store, left[sink])
+                        for entries in left[sink]:
+                            await self._park(self.cursors[sink], store, entries)
+                        with contextlib.suppress(OSError):  # only a hint, see the module's text
+                            text = self._passed_text(self.cursors[sink])
+                            await self._disk.run(partial(_write_passed, store.directory, text))
         except TimeoutError:
             self._emit(
                 "park_timeout", "warning", f"route {self.route}: what waits was not on disk within {seconds:g} s"
             )
         await self.close()
-        for sink, entries in left.items():
-            self.cursors[sink].lose(entries, "shutdown")
+        for sink, parts in left.items():
+            self.cursors[sink].lose([entry for entries in parts for entry in entries], "shutdown")
 
     async def close(self) -> None:
         """Close the files. Idempotent."""
@@ -234,8 +238,6 @@ class Window:
             if failed:
                 self._emit("spool_failed", "error", f"sink {cursor.name}: the spool cannot be written: {failed[0]}")
                 break
-        with contextlib.suppress(OSError):  # only a hint, see the module's text
-            await self._disk.run(partial(_write_passed, store.directory, self._passed_text(cursor)))
 
     async def _restore(self, sinks: Sequence[str]) -> None:
         found: list[tuple[Chunk, Cursor]] = []
