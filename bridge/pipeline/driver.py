@@ -206,6 +206,7 @@ class SinkDriver:
 
     def published(self, time_ns: int, messages: int) -> None:
         self._latency.observe((self._time_ns() - time_ns) / 1e9, messages)
+        self._backoff.succeeded()
         if self.error is not None:
             self._works()
 
@@ -219,7 +220,6 @@ class SinkDriver:
         asyncio.get_running_loop().call_soon(call)
 
     def advanced(self) -> None:
-        self._backoff.succeeded()
         if self.error is not None and self._idle:
             self._works()
         if self._comparing:
