@@ -75,6 +75,7 @@ class DatagramDriver:
         self._outlet: Outlet | None = None
         self._sender: StreamSender | None = None
         self._accounts: dict[WindowStream, Account] = {}
+        self._begun: set[WindowStream] = set()  # streams that the sender was told of
         self._latency = Latency()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -86,7 +87,7 @@ class DatagramDriver:
 
     @property
     def ledgers(self) -> dict[Stream, SinkLedger]:
-        return {ws.stream: account.ledger(self._cursor.pending(ws)) for ws, account in self._accounts.items()}
+        return {ws.stream: ledger for ws, ledger in self._rows()}
 
     def notify(self) -> None:
         """Items were appended to the window."""
@@ -162,9 +163,7 @@ class DatagramDriver:
             type=self._kind,
             up=self.error is None,
             error=self.error,
-            streams=[
-                self._stream_row(ws, account.ledger(self._cursor.pending(ws))) for ws, account in self._accounts.items()
-            ],
+            streams=[self._stream_row(ws, ledger) for ws, ledger in self._rows()],
             pending_messages={
                 "memory": backlog.memory_messages,
                 "disk": backlog.disk_messages,
@@ -189,8 +188,9 @@ class DatagramDriver:
         ws = self._cursor.stream if items else None
         for item in items:
             assert ws is not None
-            if ws not in self._accounts and not isinstance(item, SessionStart):
+            if ws not in self._begun and not isinstance(item, SessionStart):
                 self._sender.add(SessionStart(item.stream, ws.protocol, _first(item)), now, wall)
+            self._begun.add(ws)
             self._account(ws, _first(item))
             self._sender.add(item, now, wall)
         sent = await self._send_all(now, wall)
@@ -239,6 +239,13 @@ class DatagramDriver:
             account = self._accounts[ws] = Account(ws, first, self._sink, self._losses)
             account.resolve(ws.stream, first)
         return account
+
+    def _rows(self) -> list[tuple[WindowStream, SinkLedger]]:
+        """L5 of every stream, also of one of which nothing was sent yet."""
+        for ws in self._cursor.streams:
+            if self._cursor.pending(ws):
+                self._account(ws, self._cursor.share(ws).first)
+        return [(ws, account.ledger(self._cursor.pending(ws))) for ws, account in self._accounts.items()]
 
     def _lost(self, ws: WindowStream, first: int, last: int, reason: str) -> None:
         self._account(ws, first).lose(first, last, reason)
