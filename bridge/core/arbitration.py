@@ -111,7 +111,8 @@ class Arbitration:
             self._log.append(events.JumpConfirmed(current.stream, current.next, low - 1))
             for held in candidate.packets:
                 self._apply_held(held, current, now_ns)
-            return self._apply(line, packet, current, now_ns)
+            self._apply(line, packet, current, now_ns)
+            return True
         others = self.candidates.take_of_lines()
         for other in others:
             if other.kind == "jump":

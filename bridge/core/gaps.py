@@ -68,6 +68,17 @@ class Gap:
         return other
 
 
+class GapCounts:
+    """Numbers of a stream's gaps by how they ended; `filled` counts only gaps that had opened."""
+
+    __slots__ = ("abandoned", "filled_by_line", "filled_by_recovery")
+
+    def __init__(self) -> None:
+        self.filled_by_line = 0
+        self.filled_by_recovery = 0
+        self.abandoned = 0
+
+
 class GapList:
     """The gaps of one stream that are neither filled nor abandoned: by number, and by how long they wait.
 

@@ -52,6 +52,7 @@ class ChannelReceiver:
             None  # while a disk window is read back: when its datagrams came, on a clock of its own
         )
         self._restored_offset = 0
+        self._restored_items: list[Item] = []
         self._house_due: int | None = None
         self._raw: RawStream | None = None
         self._arbitration = Arbitration(channel, codec.name, self.lines, settings, self._log)
@@ -75,15 +76,16 @@ class ChannelReceiver:
         what still waits has its whole time again."""
         state = self.lines[line]
         packets, malformed = self.codec.decode(datagrams)
-        self._time_ns = time_ns
         if restoring:
             now_ns = self._restored_time(now_ns, time_ns)
+            self._restored_items = self.end_pass(now_ns, False)  # what was decided before these came
         else:
             if self._restored_ns is not None:
                 self._resume(now_ns)
             self._arrived(state, datagrams, packets, malformed, now_ns)
             if sample is not None:
                 self._sampled(line, packets, sample)
+        self._time_ns = time_ns
         if self._raw is not None:
             self._receive_raw(line, packets, datagrams, now_ns, time_ns, restoring)
             return
@@ -214,9 +216,10 @@ class ChannelReceiver:
                 now_ns = self._restored_ns
         if self._house_due is not None and now_ns >= self._house_due:
             self._housekeeping(now_ns)
+        items, self._restored_items = self._restored_items, []
         if self._raw is not None:
-            return self._raw.release(self._time_ns)
-        return self._arbitration.end_pass(now_ns, drained, self._time_ns)
+            return items + self._raw.release(self._time_ns)
+        return items + self._arbitration.end_pass(now_ns, drained, self._time_ns)
 
     def handle_timer(self, now_ns: int) -> list[Item]:
         """The time that `next_timer` gave has come. The caller drains first: nothing waits in a socket."""
@@ -231,10 +234,11 @@ class ChannelReceiver:
     def close(self, now_ns: int) -> list[Item]:
         """The run ends: decide every gap and candidate, release everything. Call once. Where the gap policy `stop` took
         effect, the gap stays open and what waits behind it stays held: the ledger shows both, nothing comes out."""
+        items, self._restored_items = self._restored_items, []
         if self._raw is not None:
             self._raw.age(now_ns + 2 * limits.RAW_COPIES_AGE_NS)
-            return self._raw.release(self._time_ns)
-        return self._arbitration.close(now_ns, self._time_ns)
+            return items + self._raw.release(self._time_ns)
+        return items + self._arbitration.close(now_ns, self._time_ns)
 
     def abandon_now(self, now_ns: int) -> list[Item]:
         """Give up every gap at once, whatever the policy: what an operator asks for to release a `wait`."""

@@ -16,24 +16,13 @@ from typing import Literal
 
 from bridge.api.items import HoleReason, Item, MessageBatch, SessionEnd, SessionStart, Stream
 from bridge.core import events, limits
-from bridge.core.gaps import Gap, GapList, GapState
+from bridge.core.gaps import Gap, GapCounts, GapList, GapState
 from bridge.core.ledger import StreamLedger
 from bridge.core.lines import LinePosition, LineState
 from bridge.core.order import Order
 from bridge.core.ranges import RangeSet
 from bridge.core.reassembly import Reassembly, Verdict
 from bridge.core.settings import ReceiverSettings
-
-
-class GapCounts:
-    """Numbers of a stream's gaps by how they ended; `filled` counts only gaps that had opened."""
-
-    __slots__ = ("abandoned", "filled_by_line", "filled_by_recovery")
-
-    def __init__(self) -> None:
-        self.filled_by_line = 0
-        self.filled_by_recovery = 0
-        self.abandoned = 0
 
 
 class StreamState:
