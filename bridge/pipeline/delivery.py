@@ -87,6 +87,10 @@ class Delivery:
         self._limit = self.sink.limits().max_message
 
     @property
+    def over(self) -> bool:
+        return self.error is not None
+
+    @property
     def idle(self) -> bool:
         """Nothing that was taken is undecided."""
         return not self._flight and not self._outgoing

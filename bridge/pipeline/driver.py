@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol
 
-from bridge.api import BridgeError, MessageBatch, MessageSink, Opened, Refused, Severity, Stream, StreamInfo
+from bridge.api import BridgeError, MessageSink, Opened, Refused, Severity, Stream, StreamInfo
 from bridge.core.ledger import SinkLedger
 from bridge.pipeline.account import Account, Losses
 from bridge.pipeline.backoff import Backoff
@@ -138,7 +138,9 @@ class SinkDriver:
             self._task.cancel()
             await asyncio.wait({self._task})
         self._cursor.rewind()
-        self._finish(list(self._accounts.values()))
+        for account in self._accounts.values():
+            self._naming.hint(account.stream)
+            account.finish()
 
     @property
     def up(self) -> bool:
@@ -188,14 +190,15 @@ class SinkDriver:
         """The stream's account with its name decided; None when that takes a look into the store first."""
         account = self.account(stream)
         if account.name is None:
-            held = self._held(stream)
-            if self._naming.needs_bytes(stream, held) or self._needs_registry(stream):
-                self._unresolved = stream
-                self._wake.set()
-                return None
-            self._resolve(account, held, None)
+            # Streams before it that were lost as a whole first: a session's first stream decides for those after it.
             order = stream.order
-            self._finish([a for a in self._accounts.values() if a.name is None and a.stream.order < order])
+            for waiting in [a for a in self._ordered() if a.name is None and a.stream.order <= order]:
+                held = self._held(waiting.stream)
+                if self._naming.needs_bytes(waiting.stream, held) or self._needs_registry(waiting.stream):
+                    self._unresolved = waiting.stream
+                    self._wake.set()
+                    return None
+                self._resolve(waiting, held, None)
         newest = self._newest
         overtaken = newest is not None and newest.stream.order > stream.order and newest.name != account.name
         if overtaken or self._superseded(stream, account.name or stream.likely):
@@ -255,7 +258,7 @@ class SinkDriver:
         tails: dict[Stream, int] | None = None
         if self._registry is not None and self._resume.unsure(named, opened):
             tails = await self._ask_registry(self._registry)
-            if delivery.error is not None:
+            if delivery.over:
                 return
         self._newest = self._resume.found(named, opened, tails)
         self._delivery = delivery
@@ -369,25 +372,17 @@ class SinkDriver:
             self._older_tails = await self._ask_registry(self._registry)
         equal: bool | None = None
         if held is not None and self._naming.needs_bytes(stream, held):
-            samples = [sample for sample in (self._upcoming_sample(held), stream.sample) if sample is not None]
+            tail = -1 if held.tail is None else held.tail
+            samples = [s for s in (self._cursor.sample(stream, tail), stream.sample) if s is not None]
             equal = await self._naming.compare(held, samples, self._lookup)
         if account.name is None:
             self._resolve(account, held, equal)
-
-    def _upcoming_sample(self, held: Held) -> tuple[int, bytes] | None:
-        """The highest message of the next entry that the sink has a number of."""
-        item = self._cursor.peek()
-        if not isinstance(item, MessageBatch) or held.tail is None:
-            return None
-        for place in range(len(item.payloads) - 1, -1, -1):
-            if item.number(place) <= held.tail:
-                return item.number(place), item.payloads[place]
-        return None
 
     def _resolve(self, account: Account, held: Held | None, equal: bool | None) -> None:
         """Name the stream and find its base."""
         stream = account.stream
         name = self._naming.decide(stream, held, equal)
+        self._cursor.named(stream)
         self._compared.add((stream.run, stream.stream.session))
         before = [other for other in self._ordered() if other.name == name]
         opened = self._opened
@@ -402,12 +397,6 @@ class SinkDriver:
             base = account.first
         self._cursor.skip(stream, base)
         account.resolve(name, base, self._cursor.pending(stream))
-
-    def _finish(self, accounts: Sequence[Account]) -> None:
-        """Nothing more comes for these: name the losses that still waited for the sink's tail."""
-        for account in accounts:
-            self._naming.hint(account.stream)
-            account.finish()
 
     def _ordered(self) -> list[Account]:
         """Accounts in the order of their streams; a loss may have opened one early."""

@@ -7,7 +7,8 @@
 Strictly first in, first out: chunks are older than what is being written, which is older than memory. `loaded` is in front:
 the chunk read last, and what came back after a failure. What the disk cannot take is decided by the policy:
 
-    drop-oldest  the route's largest holder gives its oldest chunk; without a disk, the oldest of this backlog's memory goes
+    drop-oldest  the route's largest holder gives its oldest chunk; without a disk, the oldest of this backlog's memory goes,
+                 but not what came back after a failure: the sink may have stored that already
     drop-newest  what is pushed goes
     stop         as drop-newest, from then on for good, and the channel is told
     wait         nothing goes: whoever reads the source looks at `full` first, and no disk is used, the source has it
@@ -188,12 +189,8 @@ class Backlog:
         """Make room for a while at once, so that what goes is named in few ranges."""
         bound = self._settings.memory - min(CHUNK_BYTES, self._settings.memory // 16)
         gone: list[tuple[WindowStream, int, int, str]] = []
-        while self.memory_bytes > bound:
-            in_front = bool(self.loaded) and (self.loaded[0].chunk is None or not self.loaded[0].chunk.live)
-            queue = self.loaded if in_front else self.memory
-            if not queue:
-                break
-            entry = queue.popleft()
+        while self.memory and self.memory_bytes > bound:
+            entry = self.memory.popleft()
             self._count(entry, -1)
             if entry.first > entry.last:
                 continue

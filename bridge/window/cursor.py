@@ -60,7 +60,7 @@ class Cursor:
         self.backlog = Backlog(name, settings, store, stream_of, clock_ns, emit, self._lost)
         self.flight_messages = self.flight_bytes = 0
         self._keep_ns = keep_ns
-        self._keep_bytes = settings.memory
+        self._keep_bytes = settings.memory // 2
         self._clock_ns = clock_ns
         self._flight: deque[Entry] = deque()
         self._kept: deque[tuple[Entry, int]] = deque()
@@ -212,10 +212,24 @@ class Cursor:
         """The streams that this cursor was offered, oldest first."""
         return list(self._shares)
 
-    def peek(self) -> Item | None:
-        """The next entry's item, left where it is; None when nothing can be taken now."""
-        queue = self.backlog.front()
-        return queue[0].item if queue else None
+    def sample(self, stream: WindowStream, through: int) -> tuple[int, bytes] | None:
+        """A message of the stream, numbered at most `through`, among what can be taken now."""
+        for entry in self.backlog.front() or ():
+            item = entry.item
+            if entry.stream is not stream or entry.first > through:
+                break
+            if isinstance(item, MessageBatch):
+                return next(
+                    (item.number(i), item.payloads[i])
+                    for i in range(len(item.payloads) - 1, -1, -1)
+                    if item.number(i) <= through or i == 0
+                )
+        return stream.sample
+
+    def named(self, stream: WindowStream) -> None:
+        """The stream's offset was decided: what is on disk of it without one shall find it after a restart."""
+        if self.backlog.store is not None and stream.offset is not None:
+            self.backlog.store.name(stream)
 
     @property
     def oldest_ns(self) -> int | None:

@@ -32,6 +32,11 @@ class WindowStream:
         return self.run, self.stream.session, self.stream.restart
 
     @property
+    def text(self) -> str:
+        """The key as text, for files."""
+        return f"{self.run}/{self.stream.session.hex()}/{self.stream.restart}"
+
+    @property
     def likely(self) -> Stream:
         """The name that the sinks opened so far gave it; the core's own while there is none."""
         stream = self.stream

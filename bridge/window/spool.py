@@ -8,11 +8,15 @@ from typing import Final, Protocol
 
 from bridge.window.chunks import HEAD_BYTES, StreamOf, decode, decode_head, encode, head_length
 from bridge.window.disk import DiskQueue
-from bridge.window.entry import Chunk, Entry
+from bridge.window.entry import Chunk, Entry, WindowStream
+from bridge.window.numbers import read_json, write_json
 from bridge.window.segments import DamagedRecord, Position, Segments
 
 SEGMENT_BYTES: Final = 16 * 2**20
 """Space comes back by whole segments, so the files may exceed the budget by one segment a cursor."""
+
+
+NAMES: Final = "names.json"
 
 
 class SpoolHolder(Protocol):
@@ -57,6 +61,7 @@ class ChunkStore:
         self._disk = disk
         self._segments = Segments(directory, min(SEGMENT_BYTES, max(budget.limit // 8, 2**16)))
         self._live: Counter[int] = Counter()  # chunks that are still needed, by segment
+        self._names: dict[str, int] = {}
         self._writing = 0
 
     def write(self, entries: Sequence[Entry], done: Callable[[Chunk | Exception], None]) -> None:
@@ -104,8 +109,15 @@ class ChunkStore:
             self._give_back(chunk)
             self._sweep()
 
+    def name(self, stream: WindowStream) -> None:
+        """Keep a stream's offset beside chunks that were written before it was decided."""
+        if self.spooled and stream.offset is not None and self._names.get(stream.text) != stream.offset:
+            self._names[stream.text] = stream.offset
+            self._disk.put(partial(write_json, self.directory, NAMES, dict(self._names)), _ignore)
+
     async def restore(self, stream_of: StreamOf) -> list[Chunk]:
         """Find what an earlier run left, oldest first. Raises OSError, `SegmentFormatError`."""
+        self._names = await self._disk.run(partial(read_json, self.directory, NAMES))
         heads = await self._disk.run(self._scan)
         chunks = []
         for position, size, head in heads:
@@ -115,6 +127,9 @@ class ChunkStore:
             self._live[position.segment] += 1
             self.spooled += size
             self.budget.used += size
+            for stream, _, _, _ in chunk.runs:
+                if stream.offset is None:
+                    stream.offset = self._names.get(stream.text)
         chunks.sort(key=lambda chunk: chunk.first_index)
         self.chunks.extend(chunks)
         return chunks

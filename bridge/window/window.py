@@ -3,13 +3,13 @@
 `append` is the only way in. What waits is each cursor's own affair (`cursor.py`, `backlog.py`); the window owns what they
 share: the streams' names and ends, the order of entries, the route's budget on disk, and what is parked at the end of a run.
 
-On disk, below `directory`: `<sink>/*.segment`, chunks that were spilled or parked, and `<sink>/passed.json`, how far each
-stream was passed when it was parked. After a kill the second is missing or old: then a sink's own tail says what it has.
+On disk, below `directory`: `<sink>/*.segment`, chunks that were spilled or parked; `<sink>/names.json`, restart offsets that
+were decided after a chunk was written; `<sink>/passed.json`, how far each stream was passed when it was parked. After a kill
+the last is missing or old: then a sink's own tail says what it has.
 """
 
 import asyncio
 import contextlib
-import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ from bridge.window.backlog import BacklogSettings, Emit, Overload
 from bridge.window.cursor import MAX_BYTES, MAX_MESSAGES, Cursor
 from bridge.window.disk import Blocking, DiskQueue
 from bridge.window.entry import Chunk, Entry, WindowStream
-from bridge.window.segments import SegmentFormatError
+from bridge.window.numbers import read_json, write_json
 from bridge.window.spool import ChunkStore, RouteSpool
 
 STREAMS: Final = 64
 """Streams that a window remembers besides those of which something waits."""
 
-PASSED_FORMAT: Final = 1
+PASSED: Final = "passed.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +184,8 @@ class Window:
                         for entries in left[sink]:
                             await self._park(self.cursors[sink], store, entries)
                         with contextlib.suppress(OSError):  # only a hint, see the module's text
-                            text = self._passed_text(self.cursors[sink])
-                            await self._disk.run(partial(_write_passed, store.directory, text))
+                            passed = {s.text: self.cursors[sink].share(s).floor for s in self.cursors[sink].streams}
+                            await self._disk.run(partial(write_json, store.directory, PASSED, passed))
         except TimeoutError:
             self._emit(
                 "park_timeout", "warning", f"route {self.route}: what waits was not on disk within {seconds:g} s"
@@ -244,14 +244,14 @@ class Window:
         for sink in sinks:
             cursor, store = self.cursors[sink], self._stores[sink]
             try:
-                passed = await self._disk.run(partial(_read_passed, store.directory))
+                passed = await self._disk.run(partial(read_json, store.directory, PASSED))
                 chunks = await store.restore(self._stream_of)
             except OSError as error:
                 self._emit("spool_failed", "error", f"sink {sink}: the spool {store.directory} cannot be read: {error}")
                 continue
             for chunk in chunks:
                 for stream, first, _, _ in chunk.runs:
-                    cursor.share(stream, max(first, passed.get(_passed_key(stream), 0)))
+                    cursor.share(stream, max(first, passed.get(stream.text, 0)))
                 cursor.adopt(chunk)
                 found.append((chunk, cursor))
         found.sort(key=lambda pair: pair[0].first_index)
@@ -279,10 +279,6 @@ class Window:
                 "warning",
                 f"{directory / name} holds what waited for a sink {name} that route {self.route} no longer has",
             )
-
-    def _passed_text(self, cursor: Cursor) -> str:
-        passed = {_passed_key(stream): cursor.share(stream).floor for stream in self.streams}
-        return json.dumps({"format": PASSED_FORMAT, "passed": passed})
 
     # Streams
 
@@ -333,30 +329,6 @@ def part(batch: MessageBatch, start: int, stop: int) -> MessageBatch:
     return MessageBatch(
         batch.stream, batch.number(start), batch.payloads[start:stop], batch.time_ns, numbers, dict(columns)
     )
-
-
-def _passed_key(stream: WindowStream) -> str:
-    return f"{stream.run}/{stream.stream.session.hex()}/{stream.stream.restart}"
-
-
-def _write_passed(directory: Path, text: str) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
-    temporary = directory / "passed.tmp"
-    temporary.write_text(text)
-    temporary.replace(directory / "passed.json")
-
-
-def _read_passed(directory: Path) -> dict[str, int]:
-    try:
-        found = json.loads((directory / "passed.json").read_text())
-    except (OSError, ValueError):
-        return {}  # only a hint: without it the sinks' own tails decide
-    if found.get("format") != PASSED_FORMAT:
-        raise SegmentFormatError(
-            f"{directory / 'passed.json'} has format {found.get('format')}, this version reads {PASSED_FORMAT}",
-            hint="run the bridge version that wrote it until it has drained, or move the directory away",
-        )
-    return {str(key): int(value) for key, value in found.get("passed", {}).items()}
 
 
 def _orphans(directory: Path, sinks: frozenset[str]) -> list[str]:
