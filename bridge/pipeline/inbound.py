@@ -131,6 +131,13 @@ class InboundSource:
     def close(self) -> None:
         self._connector.close()
 
+    def down(self) -> str | None:
+        """Why nothing at all can be received; None while a line is joined."""
+        told = [line.description for lines in self.lines.values() for line in lines]
+        if any(line["joined"] for line in told):
+            return None
+        return next((line["reason"] or "not joined yet" for line in told), "not open yet")
+
     def absent(self) -> list[str]:
         """What is missing for ready: lines that are not joined, channels of a numbered feed without a word."""
         found = []

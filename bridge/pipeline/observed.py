@@ -27,7 +27,7 @@ class EngineSnapshot:
         app = self._app
         absent = app.absent()
         sources = [
-            Source(source=name, type=inbound.config.kind, channels=[], up=True, error=None)
+            Source(source=name, type=inbound.config.kind, channels=[], up=not (down := inbound.down()), error=down)
             for name, inbound in app.inbound.items()
         ]
         for _, outbound in app.outbound:
