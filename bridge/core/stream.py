@@ -56,6 +56,7 @@ class StreamState:
         self.end: int | None = None
         self.ended = False
         self.stopped = False
+        self._unfinished: int | None = None  # the highest number, while only pieces of it and nothing above were seen
         self.restoring = False
         self._settings = settings
         self._log = log
@@ -111,6 +112,7 @@ class StreamState:
             self._lower_start(first, now_ns)
         accepted = 0
         if stop > self.next:
+            self._went_on(now_ns)
             if first > self.next:
                 self._miss(self.next, first, now_ns)
             new = max(first, self.next)
@@ -138,8 +140,10 @@ class StreamState:
         if number < self.start:
             self._lower_start(number, now_ns)
         if number >= self.next:
+            self._went_on(now_ns)
             self._miss(self.next, number + 1, now_ns)
             self.next = self.ledger.next = number + 1
+            self._unfinished = number
         elif number not in self.gaps:
             return "late" if self._late(number, number + 1) else "duplicate"
         assembly = self._reassembly
@@ -152,7 +156,8 @@ class StreamState:
             self.ledger.fragments += 1
             self.ledger.assembling += 1
             if message is None:
-                self.gaps.renew(number, now_ns, self.packets)
+                patience = limits.PARTIAL_AGE_NS if number == self._unfinished else 0
+                self.gaps.renew(number, now_ns + patience, self.packets)
             else:
                 self.ledger.assembling -= pieces
                 self.ledger.joined += pieces
@@ -169,6 +174,8 @@ class StreamState:
 
     def heartbeat(self, next_number: int, now_ns: int) -> None:
         """The sender's next number: what lies below it was sent."""
+        if next_number >= self.next:
+            self._went_on(now_ns)
         if next_number > self.next:
             self._miss(self.next, next_number, now_ns)
             self.next = self.ledger.next = next_number
@@ -328,6 +335,12 @@ class StreamState:
             position.start_falls(first, self.start)
         self._miss(first, self.start, now_ns)
         self.start = self.order.expected = self.ledger.start = first
+
+    def _went_on(self, now_ns: int) -> None:
+        """The sender says that it is past the message that it was sending: what is missing of that may be lost now."""
+        if self._unfinished is not None:
+            self.gaps.renew(self._unfinished, now_ns, self.packets)
+            self._unfinished = None
 
     def _miss(self, first: int, stop: int, now_ns: int) -> None:
         if first < stop:
