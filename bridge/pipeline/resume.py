@@ -10,8 +10,10 @@ What the sink names as newest, against the accounts of this run:
     … and we had begun a newer one           that one is gone: it falls to its base
     … and an older one was not acknowledged  it has what the registry says; without one all that was submitted, since a sink
                                              stores in order and has begun a later stream
-    what it named before we wrote            our first claim is gone: every account falls to its base
+    what is older than ours                  ours are gone: every account falls to its base
     anything else                            somebody else writes there
+
+What is older: what it named before we wrote, an earlier restart of the session, or all, where its registry lacks ours.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +41,10 @@ class Resume:
 
     def unsure(self, accounts: Sequence[Account], opened: Opened | None) -> bool:
         """Whether the registry is to be asked how far an older stream got."""
-        return opened is not None and any(a.name != opened.stream and a.frontier <= a.submitted for a in accounts)
+        if opened is None or not accounts:
+            return False
+        older = any(a.name != opened.stream and a.frontier <= a.submitted for a in accounts)
+        return older or accounts[-1].name != opened.stream
 
     def found(
         self, accounts: Sequence[Account], opened: Opened | None, tails: Mapping[Stream, int] | None = None
@@ -59,13 +64,12 @@ class Resume:
             self._before = stream
             self._cursor.rewind()
             return ours[-1] if ours else None
-        if opened is not None and not ours and stream != self._before:
+        if opened is not None and not ours and not self._gone(accounts[-1].name, opened.stream, tails):
             self._cursor.rewind()
             self._on_moved(f"its newest stream is {stream}, which this bridge did not write")
             return None
-        falls = {
-            account: account.base for account in accounts if not ours or account.stream.order > ours[-1].stream.order
-        }
+        later = [a for a in accounts if not ours or a.stream.order > ours[-1].stream.order]
+        falls = {a: a.base for a in later if tails is None or a.name not in tails}
         if opened is not None and ours:
             for account in accounts:
                 if account.stream.order < ours[0].stream.order and account.name is not None:
@@ -73,6 +77,14 @@ class Resume:
             self._compare(ours, tail_of(opened), falls)
         self._fall(falls)
         return ours[-1] if ours else None
+
+    def _gone(self, given: Stream | None, newest: Stream, tails: Mapping[Stream, int] | None) -> bool:
+        """Whether the sink no longer holds the newest stream that it was given, rather than a stranger's newer one."""
+        if tails is not None:
+            return given not in tails
+        if newest == self._before:
+            return True
+        return given is not None and given.session == newest.session and given.restart > newest.restart
 
     def _compare(self, ours: Sequence[Account], tail: int | None, falls: dict[Account, int]) -> None:
         """What one run after the other offered of the sink's newest stream, against its tail."""

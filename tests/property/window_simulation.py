@@ -335,7 +335,7 @@ class Simulation:
             for _ in range(40):
                 await asyncio.sleep(0)
             self.check()
-            if not self.window.pending:
+            if not self.window.pending and all(sink.driver is not None and sink.driver.up for sink in self.sinks):
                 break
         for sink in self.sinks:
             assert sink.driver is not None
