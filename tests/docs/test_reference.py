@@ -26,4 +26,4 @@ def test_no_row_of_the_reference_lacks_its_sentence(name: str) -> None:
 
 @pytest.mark.parametrize("block", configurations(ROOT), ids=str)
 def test_configurations_in_the_documentation_are_right(block: Block) -> None:
-    loads(block.text, str(block), {**ENVIRONMENT, **block.environment})
+    loads(block.text, str(block), {**ENVIRONMENT, **block.settings})
