@@ -20,7 +20,7 @@ from bridge.api import ConnectorError, Hole, Item, MessageBatch, MessageSink, Se
 from bridge.pipeline.account import Account, Kind
 from bridge.window.cursor import MAX_BYTES, MAX_MESSAGES, Cursor
 from bridge.window.entry import WindowStream
-from bridge.window.window import part
+from bridge.window.merge import part
 
 SINK_BATCHES: Final = 2
 """Unacknowledged sink batches: one is written while the next one gathers."""

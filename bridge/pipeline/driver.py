@@ -12,17 +12,18 @@ the first number offered. While it is open, `notify` submits in the caller's tur
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, Protocol
 
-from bridge.api import BridgeError, MessageSink, Opened, Refused, Severity, Stream, StreamInfo
+from bridge.api import BridgeError, MessageSink, Refused, Severity, Stream
 from bridge.core.ledger import SinkLedger
 from bridge.pipeline.account import Account, Losses
 from bridge.pipeline.backoff import Backoff
 from bridge.pipeline.delivery import Delivery
-from bridge.pipeline.naming import Held, Lookup, Naming
-from bridge.pipeline.resume import Resume, tail_of
-from bridge.pipeline.sink_rows import sink_row, summed
+from bridge.pipeline.naming import Lookup, Naming
+from bridge.pipeline.resume import Resume
+from bridge.pipeline.sink_rows import sink_row
+from bridge.pipeline.sink_streams import Registry, SinkStreams
 from bridge.telemetry.latency import Latency
 from bridge.telemetry.status import SinkRow
 from bridge.window.cursor import Cursor
@@ -34,16 +35,9 @@ CLOSE_SECONDS: Final = 5.0
 
 NOT_OPEN: Final = "not open yet"
 
-ACCOUNTS: Final = 64
-"""Streams with a row of their own; older ones that are done are summed up in one."""
-
 
 class Emit(Protocol):
     def __call__(self, code: str, severity: Severity, text: str, **fields: Any) -> None: ...
-
-
-Registry = Callable[[], Awaitable[Sequence[StreamInfo]]]
-"""All streams of the channel that the sink holds: `MessageStore.streams`."""
 
 
 class SinkDriver:
@@ -79,32 +73,22 @@ class SinkDriver:
         self._channel = channel
         self._cursor = cursor
         self._make = make
-        self._naming = naming
-        self._losses = losses
         self._emit = emit
         self._backoff = backoff
-        self._lookup = lookup
-        self._registry = registry
         self._in_flight_bytes = in_flight_bytes
         self._sleep = sleep
         self._monotonic_ns = monotonic_ns
         self._time_ns = time_ns
-        self._accounts: dict[WindowStream, Account] = {}
-        self._older = SinkLedger(base=0, end=0)
+        self._streams = SinkStreams(sink, cursor, naming, losses, lookup, registry)
         self._latency = Latency()
         self._delivery: Delivery | None = None
-        self._opened: Opened | None = None
-        self._newest: Account | None = None  # the newest stream that the sink was given or holds
-        self._compared: set[tuple[int, bytes]] = set()  # run and session that this sink's holdings were compared with
         self._resume = Resume(cursor, self._moved)
-        self._unresolved: WindowStream | None = None
         self._comparing = False
-        self._older_tails: dict[Stream, int] = {}  # from the registry, once this run had to ask
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._draining: asyncio.Event | None = None
         self._closed = False
-        cursor.on_lost = self._lost
+        cursor.on_lost = self._streams.lost
         cursor.on_ready = self.notify
 
     # The outside
@@ -138,9 +122,7 @@ class SinkDriver:
             self._task.cancel()
             await asyncio.wait({self._task})
         self._cursor.rewind()
-        for account in self._accounts.values():
-            self._naming.hint(account.stream)
-            account.finish()
+        self._streams.finish()
 
     @property
     def up(self) -> bool:
@@ -149,28 +131,18 @@ class SinkDriver:
     @property
     def ledgers(self) -> dict[Stream, SinkLedger]:
         """L5 by stream; what two runs offered of one stream is one row."""
-        for stream in self._cursor.streams:
-            if stream not in self._accounts and self._cursor.pending(stream):
-                self.account(stream)  # a sink that was never open has a row for what waits, too
-        found: dict[Stream, SinkLedger] = {}
-        for account in self._ordered():
-            row = account.ledger(self._cursor.pending(account.stream))
-            name = account.name or account.stream.likely
-            found[name] = summed(found[name], row) if name in found else row
-        return found
+        return self._streams.ledgers()
 
     def status(self) -> SinkRow:
         """The row of the snapshot."""
-        ledgers = self.ledgers  # first: it may make accounts
-        protocols = {a.name or a.stream.likely: a.stream.protocol for a in self._accounts.values()}
         oldest = self._cursor.oldest_ns
         return sink_row(
             self._sink,
             self._channel,
             self._kind,
             self.error,
-            [(name, protocols[name], row) for name, row in ledgers.items()],
-            self._older,
+            [(name, self._streams.protocol(name), row) for name, row in self.ledgers.items()],
+            self._streams.older,
             self._cursor,
             None if oldest is None else (self._time_ns() - oldest) / 1e9,
             self._latency.row(),
@@ -179,32 +151,13 @@ class SinkDriver:
     # What a delivery asks
 
     def account(self, stream: WindowStream) -> Account:
-        account = self._accounts.get(stream)
-        if account is None:
-            first, end = self._cursor.share(stream).first, self._cursor.adopted_end(stream)
-            account = self._accounts[stream] = Account(stream, first, self._sink, self._losses, end)
-            self._fold()
-        return account
+        return self._streams.account(stream)
 
     def resolve_now(self, stream: WindowStream) -> Account | None:
         """The stream's account with its name decided; None when that takes a look into the store first."""
-        account = self.account(stream)
-        if account.name is None:
-            # Streams before it that were lost as a whole first: a session's first stream decides for those after it.
-            order = stream.order
-            for waiting in [a for a in self._ordered() if a.name is None and a.stream.order <= order]:
-                held = self._held(waiting.stream)
-                if self._naming.needs_bytes(waiting.stream, held) or self._needs_registry(waiting.stream):
-                    self._unresolved = waiting.stream
-                    self._wake.set()
-                    return None
-                self._resolve(waiting, held, None)
-        newest = self._newest
-        overtaken = newest is not None and newest.stream.order > stream.order and newest.name != account.name
-        if overtaken or self._superseded(stream, account.name or stream.likely):
-            account.left = True
-        elif newest is None or newest.stream.order < stream.order:
-            self._newest = account
+        account = self._streams.resolve_now(stream)
+        if account is None:
+            self._wake.set()
         return account
 
     def published(self, time_ns: int, messages: int) -> None:
@@ -253,28 +206,30 @@ class SinkDriver:
         delivery.start()
         if self.error == NOT_OPEN or not any(map(self._cursor.pending, self._cursor.streams)):
             self._works()
-        self._opened = opened
-        named = [account for account in self._ordered() if account.name is not None]
-        tails: dict[Stream, int] | None = None
-        if self._registry is not None and self._resume.unsure(named, opened):
-            tails = await self._ask_registry(self._registry)
+        streams = self._streams
+        streams.opened = opened
+        named, tails = streams.named(), None
+        if self._resume.unsure(named, opened):
+            tails = await streams.tails()
             if delivery.over:
                 return
-        self._newest = self._resume.found(named, opened, tails)
+        streams.newest = self._resume.found(named, opened, tails)
         self._delivery = delivery
         delivery.pump()
         while delivery.error is None:
             self._wake.clear()
-            stream, self._unresolved = self._unresolved, None
+            stream, streams.unresolved = streams.unresolved, None
             if stream is not None:
-                await self._compare(stream, delivery)
-                delivery.pump()
+                await self._settled(delivery)
+                if not delivery.over:
+                    await streams.resolve(stream)
+                    delivery.pump()
             elif delivery.error is None:
                 await self._wake.wait()
 
     async def _end(self, delivery: Delivery) -> None:
         """Close the connector object; at the end of the run, with what it was given acknowledged, it may finish its own work."""
-        self._delivery = self._opened = None
+        self._delivery = self._streams.opened = None
         delivery.taking = False
         finished = self._closed and delivery.idle and delivery.error is None
         try:
@@ -317,106 +272,16 @@ class SinkDriver:
             self._emit("sink_up", "info", f"sink {self._sink}, channel {self._channel}: open", sink=self._sink)
         self.error = None
 
-    # Streams
-
-    def _held(self, stream: WindowStream) -> Held | None:
-        """What the sink holds of the stream's session from another run; None where nothing, or already compared."""
-        session = stream.stream.session
-        if (stream.run, session) in self._compared:
-            return None
-        for account in reversed(self._ordered()):
-            name = account.name
-            if name is not None and account.stream.run != stream.run and name.session == session:
-                return Held(name, max(account.base, account.end) - 1)
-        opened = self._opened
-        if opened is not None and opened.stream.session == session:
-            return Held(opened.stream, tail_of(opened))
-        return None
-
-    def _superseded(self, stream: WindowStream, name: Stream) -> bool:
-        """The sink's newest stream is a later one than this: nobody appends to this one any more."""
-        if self._opened is None or self._opened.stream == name:
-            return False
-        newest = self._opened.stream
-        if newest.session == name.session:
-            return newest.restart > name.restart
-        return any(
-            later.stream.session == newest.session and later.stream.restart + (later.offset or 0) <= newest.restart
-            for later in self._cursor.streams
-            if later.order > stream.order
-        )
-
-    async def _ask_registry(self, registry: Registry) -> dict[Stream, int]:
-        """The highest decided number of every stream that the sink holds, -1 where there is none."""
-        return {
-            info.stream: max((n for n in (info.tail, info.through) if n is not None), default=-1)
-            for info in await registry()
-        }
-
-    def _needs_registry(self, stream: WindowStream) -> bool:
-        """Only the sink's registry knows how far it got with a stream that is not its newest any more."""
-        return self._registry is not None and not self._older_tails and self._superseded(stream, stream.likely)
-
-    async def _compare(self, stream: WindowStream, delivery: Delivery) -> None:
-        """Decide a name that depends on stored bytes, once all that was submitted before is stored."""
+    async def _settled(self, delivery: Delivery) -> None:
+        """Wait until everything that was submitted is acknowledged, or the connection is over."""
         self._comparing = True
-        while not delivery.idle and delivery.error is None:
+        while not delivery.idle and not delivery.over:
             self._wake.clear()
             await self._wake.wait()
         self._comparing = False
-        if delivery.error is not None:
-            return
-        held = self._held(stream)
-        account = self.account(stream)
-        if self._registry is not None and self._needs_registry(stream):
-            self._older_tails = await self._ask_registry(self._registry)
-        equal: bool | None = None
-        if held is not None and self._naming.needs_bytes(stream, held):
-            tail = -1 if held.tail is None else held.tail
-            samples = [s for s in (self._cursor.sample(stream, tail), stream.sample) if s is not None]
-            equal = await self._naming.compare(held, samples, self._lookup)
-        if account.name is None:
-            self._resolve(account, held, equal)
-
-    def _resolve(self, account: Account, held: Held | None, equal: bool | None) -> None:
-        """Name the stream and find its base."""
-        stream = account.stream
-        name = self._naming.decide(stream, held, equal)
-        self._cursor.named(stream)
-        self._compared.add((stream.run, stream.stream.session))
-        before = [other for other in self._ordered() if other.name == name]
-        opened = self._opened
-        base: int | None = max(before[-1].base, before[-1].end) if before else None
-        if opened is not None and opened.stream == name:
-            tail = tail_of(opened)
-            if tail is not None:
-                base = max(base or 0, tail + 1)
-        if self._older_tails.get(name, -1) >= 0:
-            base = max(base or 0, self._older_tails[name] + 1)
-        if base is None:
-            base = account.first
-        self._cursor.skip(stream, base)
-        account.resolve(name, base, self._cursor.pending(stream))
-
-    def _ordered(self) -> list[Account]:
-        """Accounts in the order of their streams; a loss may have opened one early."""
-        return sorted(self._accounts.values(), key=lambda account: account.stream.order)
-
-    def _lost(self, stream: WindowStream, first: int, last: int, reason: str) -> None:
-        self.account(stream).lose(first, last, reason)
 
     def _moved(self, how: str) -> None:
         self._emit("tail_moved", "error", f"sink {self._sink}, channel {self._channel}: {how}", sink=self._sink)
-
-    def _fold(self) -> None:
-        """Sum up the oldest stream of which nothing waits."""
-        if len(self._accounts) <= ACCOUNTS:
-            return
-        for stream, account in list(self._accounts.items())[: -ACCOUNTS // 2]:
-            if account is not self._newest and not self._cursor.pending(stream):
-                self._older = summed(self._older, account.ledger(0))
-                del self._accounts[stream]
-                return
 
     @property
     def _idle(self) -> bool:

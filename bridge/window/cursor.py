@@ -15,16 +15,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.api import Hole, Item, MessageBatch, Stream
+from bridge.api import Item, MessageBatch, Stream
 from bridge.window.backlog import Backlog, BacklogSettings, Emit, OnLost
 from bridge.window.chunks import StreamOf
 from bridge.window.entry import Chunk, Entry, WindowStream
+from bridge.window.merge import cut, joins
 from bridge.window.spool import ChunkStore
 
 MAX_MESSAGES: Final = 4096
 MAX_BYTES: Final = 2**20
-MERGE_SPAN_NS: Final = 100_000_000
-"""Batches that waited become one when their receive times are this close: receive times stay exact to it."""
 
 
 @dataclass(slots=True)
@@ -333,14 +332,14 @@ class Cursor:
                 if entry.last < share.floor:
                     self._pass(entry)
                     continue
-                item = _from(item, share.floor)
+                item = cut(item, share.floor)
             flight.append(entry)
             messages += entry.messages
             size += entry.size
             if type(item) is not MessageBatch:
                 items.append(item)
                 merged = None
-            elif merged is None or not _joins(merged, item):
+            elif merged is None or not joins(merged, item):
                 items.append(item)
                 merged = item if item.numbers is None and not item.columns else None
                 own = False
@@ -383,20 +382,3 @@ class Cursor:
             self._on_lost(stream, first, last, reason)
         else:
             self._unheard.append((stream, first, last, reason))
-
-
-def _joins(batch: MessageBatch, item: MessageBatch) -> bool:
-    return (
-        item.first == batch.first + len(batch.payloads)
-        and item.numbers is None
-        and not item.columns
-        and -MERGE_SPAN_NS <= item.time_ns - batch.time_ns <= MERGE_SPAN_NS
-    )
-
-
-def _from(item: Item, first: int) -> Item:
-    """The part of a batch or hole with numbers of at least `first`."""
-    if isinstance(item, MessageBatch):
-        return item.from_number(first)
-    assert isinstance(item, Hole)  # a start and an end have no numbers
-    return Hole(item.stream, first, item.last, item.reason)

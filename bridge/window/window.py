@@ -11,17 +11,18 @@ the last is missing or old: then a sink's own tail says what it has.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bridge.api import Item, MessageBatch, SessionEnd, SessionStart, Stream
 from bridge.window.backlog import BacklogSettings, Emit, Overload
 from bridge.window.cursor import MAX_BYTES, MAX_MESSAGES, Cursor
 from bridge.window.disk import Blocking, DiskQueue
 from bridge.window.entry import Chunk, Entry, WindowStream
+from bridge.window.merge import split
 from bridge.window.numbers import read_json, write_json
 from bridge.window.spool import ChunkStore, RouteSpool
 
@@ -307,28 +308,6 @@ class Window:
 
     def _stop(self) -> None:
         self.on_stop()
-
-
-def split(batch: MessageBatch, max_messages: int, max_bytes: int) -> list[MessageBatch]:
-    """The batch in pieces of at most so many messages and payload bytes; a message larger than that is a piece of its own."""
-    pieces: list[MessageBatch] = []
-    start = size = 0
-    for place, payload in enumerate(batch.payloads):
-        if place > start and (place - start >= max_messages or size + len(payload) > max_bytes):
-            pieces.append(part(batch, start, place))
-            start, size = place, 0
-        size += len(payload)
-    pieces.append(part(batch, start, len(batch.payloads)))
-    return pieces
-
-
-def part(batch: MessageBatch, start: int, stop: int) -> MessageBatch:
-    """The messages at places start..stop of a batch."""
-    numbers = batch.numbers[start:stop] if batch.numbers is not None else None
-    columns: Mapping[str, list[Any]] = {name: values[start:stop] for name, values in batch.columns.items()}
-    return MessageBatch(
-        batch.stream, batch.number(start), batch.payloads[start:stop], batch.time_ns, numbers, dict(columns)
-    )
 
 
 def _orphans(directory: Path, sinks: frozenset[str]) -> list[str]:

@@ -372,7 +372,7 @@ class Simulation:
                     f"{sink.name} {stream}: pending {cursor.pending(stream)}, there {cursor.count(stream)}",
                 )
             self.check_tiers(sink)
-            if any(account.name is None for account in sink.driver._accounts.values()):
+            if any(account.name is None for account in sink.driver._streams.ordered()):
                 continue  # a stream that the sink was not asked about yet may share its name with an earlier life
             twice = [key for key, count in sink.lost.items() if count > 1]
             self.require(not twice, f"{sink.name}: reported twice: {twice[:5]}")
