@@ -4,8 +4,9 @@
     python -m tests.property.window_simulation --runs 3000    # many; a failure prints the line above
 
 After every step: L5 holds for every stream of every sink, and what is counted as pending is what is there. At the end: what
-a sink holds is in order, each number once, never of an earlier life of the publisher than before; and every number from the base on is held, or a
-hole of the publisher's, or in one reported range. Time is a manual clock, the disk is real, nothing sleeps.
+a sink holds is in order, each number once, never of an earlier life of the publisher than before; and every number from the
+base on is held, or a hole of the publisher's, or in one reported range. Time is a manual clock, the disk is real, nothing
+sleeps.
 """
 
 import argparse
@@ -101,7 +102,11 @@ class Publisher:
                 found.append(Hole(self.stream, self.next, last, "wire"))
             else:
                 last = self.next + self.random.randrange(12)
-                found.append(MessageBatch(self.stream, self.next, [self._payload(n) for n in range(self.next, last + 1)], time_ns))
+                found.append(
+                    MessageBatch(
+                        self.stream, self.next, [self._payload(n) for n in range(self.next, last + 1)], time_ns
+                    )
+                )
             self.next = last + 1
         return found
 
@@ -201,7 +206,17 @@ class Simulation:
         await self.start()
         for step in range(self.random.randrange(10, 60)):
             action = self.random.choices(
-                [self.publish, self.turn, self.wait, self.outage, self.fall, self.end, self.again, self.restart, self.kill],
+                [
+                    self.publish,
+                    self.turn,
+                    self.wait,
+                    self.outage,
+                    self.fall,
+                    self.end,
+                    self.again,
+                    self.restart,
+                    self.kill,
+                ],
                 [20, 10, 6, 4, 1, 1, 1, 1, 1],
             )[0]
             self.say(f"step {step}: {action.__name__}")
@@ -250,7 +265,9 @@ class Simulation:
 
     async def publish(self) -> None:
         items = self.publisher.items(self.time.clock.time_ns())
-        self.say(f"  {[(type(i).__name__, i.stream.session, i.stream.restart, getattr(i, 'first', None), getattr(i, 'last', None)) for i in items]}")
+        for item in items:
+            last = item.last if isinstance(item, MessageBatch | Hole) else ""
+            self.say(f"  {type(item).__name__} {item.stream.session!r} {item.stream.restart} {last}")
         self.append(items)
 
     def append(self, items: list[Item]) -> None:
@@ -387,7 +404,9 @@ class Simulation:
         self.require(backlog.memory_messages == sum(e.messages for e in memory), f"{sink.name}: messages in memory")
         self.require(backlog.memory_bytes == sum(e.size for e in memory), f"{sink.name}: bytes in memory")
         on_disk = sum(e.messages for e in disk) + sum(c.messages for c in chunks)
-        self.require(backlog.disk_messages == on_disk, f"{sink.name}: messages on disk {backlog.disk_messages} {on_disk}")
+        self.require(
+            backlog.disk_messages == on_disk, f"{sink.name}: messages on disk {backlog.disk_messages} {on_disk}"
+        )
 
     def check_store(self, sink: SimulatedSink) -> None:
         lives: dict[Stream, int] = {}
