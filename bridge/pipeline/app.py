@@ -71,6 +71,7 @@ class App:
         self.outbound: list[tuple[Route, OutboundSource]] = []
         self.routes: list[Route] = []
         self.contexts: list[EngineContext] = []
+        self._sinks: dict[str, EngineContext] = {}  # by the sink's name
         self.snapshot = EngineSnapshot(self)
         self.origin = int.from_bytes(hashlib.sha256(config.bridge.name.encode()).digest()[:8], "big")
         self._loops: dict[float, ReceiveLoop] = {}
@@ -154,8 +155,8 @@ class App:
         return context
 
     def context(self, name: str) -> EngineContext:
-        """A context for a sink table of a route."""
-        return self._context(name)
+        """The context of a sink table: one for all routes that name it, so that they share what it shares."""
+        return self._sinks.get(name) or self._sinks.setdefault(name, self._context(name))
 
     def _raw_session(self) -> bytes:
         """A session for raw messages: start time in ms and 16 random bits, so that no two starts share one."""
