@@ -128,10 +128,13 @@ class Arbitration:
         self, line: int, packet: Packet, current: StreamState, now_ns: int
     ) -> Literal["restart", "jump"] | None:
         first, stop = packet.sequence, end_of(packet)
-        position = current.positions[line].next
-        restoring = self.delivery.restoring
-        if position is None and not current.lacks(first, stop) and (restoring or self._alone(line, current, now_ns)):
-            position = current.next
+        place, restoring = current.positions[line], self.delivery.restoring
+        position = place.next
+        if position is None:
+            if not current.lacks(first, stop) and (restoring or self._alone(line, current, now_ns)):
+                position = current.next
+            elif not restoring:
+                position = place.restored
         if position is not None and first < position - current.back_limit and stop <= position:
             known = bytes_equal(current, packet) or self._replayed(packet)
             return None if known else "restart"
@@ -139,7 +142,7 @@ class Arbitration:
             return "restart"
         if stop - len(packet.payloads) - current.next > self._reach(current):
             return "jump"
-        brought = restoring or current.positions[line].brought(first)
+        brought = restoring or place.brought(first)
         if brought and bytes_differ(current, packet) and not self._replayed(packet):
             return "restart"
         return None

@@ -66,15 +66,17 @@ class Delivery:
 
     def _speak(self, line: int, number: int, stream: StreamState) -> None:
         position = stream.positions[line]
-        if position.next is None and not self.restoring:
+        if self.restoring:
+            position.restored = max(number, position.restored or 0)
+        elif position.next is None:
             position.begin(number, max(stream.start, stream.restored_to), stream.back_limit)
 
     def _messages(self, line: int, packet: Packet, stream: StreamState, now_ns: int) -> bool:
         state, total = self._lines[line], len(packet.payloads)
         accepted, late = stream.messages(packet.sequence, packet.payloads, now_ns)
+        self._speak(line, packet.sequence, stream)
         if self.restoring:
             return accepted > 0
-        self._speak(line, packet.sequence, stream)
         fresh = stream.positions[line].bring(packet.sequence, packet.sequence + total)
         row, rest = state.ledger, total - accepted - late
         same = min(total - fresh, rest)
@@ -98,10 +100,10 @@ class Delivery:
         number, piece = packet.sequence, packet.payloads[0]
         verdict = stream.piece(number, fragment.offset, fragment.size, piece, now_ns)
         brought = verdict in ("new", "completed")
+        self._speak(line, number, stream)
         if self.restoring:
             return brought
         row = state.ledger
-        self._speak(line, number, stream)
         fresh = stream.positions[line].bring_piece(number, fragment.offset, fragment.size, len(piece))
         if brought:
             row.accepted += 1

@@ -74,10 +74,11 @@ class LineState:
 class LinePosition:
     """The place of one line in one stream. `abandoned` are the stream's numbers that no line brought."""
 
-    __slots__ = ("_abandoned", "_from_start", "_line", "_partial", "_pieces", "missing", "next", "settled")
+    __slots__ = ("_abandoned", "_from_start", "_line", "_partial", "_pieces", "missing", "next", "restored", "settled")
 
     def __init__(self, line: LineState, abandoned: RangeSet) -> None:
         self.next: int | None = None
+        self.restored: int | None = None  # the highest number that it is known to have brought to an earlier process
         self.missing = RangeSet(limits.LINE_RANGES)
         self.settled = 0  # below it, what is missing was counted as lost
         self._line = line

@@ -88,6 +88,18 @@ def test_a_publisher_that_began_again_meanwhile_is_noticed() -> None:
     assert len(other.streams) == 2
 
 
+def test_it_is_noticed_beside_a_line_that_has_not_begun_again_yet() -> None:
+    channel = started(hold_packets=4)
+    channel.run(B, 10, 100)
+    channel.end_pass()
+    other = channel.reborn()
+    other.heartbeat(A, 100)
+    for number in (1, 2, 3):
+        other.data(B, number, b"again %d" % number)
+    assert [row.stream.restart for row in other.receiver.streams] == [0, 1]
+    assert other.current.ledger.received == 3
+
+
 def test_a_gap_has_its_whole_hold_again() -> None:
     channel = started()
     channel.data(A, 11)
