@@ -56,7 +56,7 @@ class StreamState:
         self.end: int | None = None
         self.ended = False
         self.stopped = False
-        self._unfinished: int | None = None  # the highest number, while only pieces of it and nothing above were seen
+        self._unfinished: int | None = None  # the highest number, while nothing shows that its sender is past it
         self.restoring = False
         self._settings = settings
         self._log = log
@@ -90,12 +90,10 @@ class StreamState:
     def over_cap(self) -> bool:
         """What waits takes more memory than it may."""
         order = self.order
-        waiting = order.held_bytes + self._reassembly.cost
-        if self.blocked or self.settling_until is not None:
-            waiting += order.bytes_ready
-        else:
-            return waiting > self._settings.gap_bytes or order.held > limits.HELD_MESSAGES
-        return waiting > self._settings.gap_bytes or self.ledger.held > limits.HELD_MESSAGES
+        kept_back = self.blocked or self.settling_until is not None
+        waiting = order.held_bytes + self._reassembly.cost + (order.bytes_ready if kept_back else 0)
+        messages = self.ledger.held if kept_back else order.held
+        return waiting > self._settings.gap_bytes or messages > limits.HELD_MESSAGES
 
     def lacks(self, first: int, stop: int) -> bool:
         """Some of these numbers are not here and not decided."""
