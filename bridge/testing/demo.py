@@ -84,7 +84,7 @@ sequence = "preserve"
 type = "multicast"
 protocol = "{protocol}"
 ttl = 0
-rate = "100Mbit/s"
+rate = "70Mbit/s"
 {holes}
 [sink.third.channel]
 {channel}.lines = ["{third}"]
