@@ -130,9 +130,22 @@ class ChunkStore:
             for stream, _, _, _ in chunk.runs:
                 if stream.offset is None:
                     stream.offset = self._names.get(stream.text)
-        chunks.sort(key=lambda chunk: chunk.first_index)
-        self.chunks.extend(chunks)
-        return chunks
+        self.chunks.extend(self._newest(chunks))
+        return list(self.chunks)
+
+    def _newest(self, chunks: list[Chunk]) -> list[Chunk]:
+        """The chunks in order. A chunk that was done with stays in its segment until that goes; where its entries came back
+        and were parked again, both are found, and the one that was written later counts."""
+        kept: list[Chunk] = []
+        for chunk in sorted(chunks, key=lambda chunk: (chunk.first_index, chunk.position)):
+            while kept and kept[-1].last_index >= chunk.first_index:
+                if kept[-1].position > chunk.position:
+                    self.release(chunk)
+                    break
+                self.release(kept.pop())
+            else:
+                kept.append(chunk)
+        return kept
 
     async def clear(self) -> None:
         """Remove everything that an earlier run left. Raises OSError."""
