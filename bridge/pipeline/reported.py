@@ -11,6 +11,7 @@ from pathlib import Path
 from bridge.api import Stream
 from bridge.core.events import GapAbandoned
 from bridge.core.ranges import RangeSet
+from bridge.telemetry.codes import CODES
 from bridge.telemetry.events import Events
 from bridge.telemetry.losses import FILE, Losses
 from bridge.telemetry.status import Loss
@@ -81,10 +82,11 @@ class LossBook:
     def lacking(self, stream: Stream, first: int, last: int, reason: str, sink: str) -> None:
         """Numbers that one sink does not get."""
         code = "message_rejected" if reason == "rejected" else "messages_dropped"
+        severity = CODES[code].severity
         numbers = str(first) if first == last else f"{first}..{last}"
         text = f"sink {sink}, channel {stream.channel}: {numbers} not published ({reason})"
         self._events.emit(
-            code, "warning", text, sink=sink, channel=stream.channel, first=first, last=last, reason=reason
+            code, severity, text, sink=sink, channel=stream.channel, first=first, last=last, reason=reason
         )
         self._losses.record(self._loss(stream, first, last, reason, sink))
 

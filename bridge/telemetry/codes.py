@@ -294,7 +294,7 @@ CODES: dict[str, Code] = {
         "Set the sysctl that the event names.",
     ),
     "datagram_too_long": Code(
-        "error", "yes", "A datagram is longer than the interface can send; it was left out.", "Lower `max_datagram`."
+        "error", "yes", "A datagram is longer than the interface can send; it was left out.", "Lower `mtu`."
     ),
 }
 """All codes, in the order of a message's way."""
