@@ -69,7 +69,7 @@ class GapSettings(Options):
     hold_packets: int = Field(256, ge=1, description="and behind how many packets at most")
     deadline: Duration = setting("0s", "how long an open gap is kept for recovery", ge=0)
     then: Literal["skip", "wait", "stop"] = Field(
-        "skip", description="after the deadline: report it and go on, wait for ever, or stop the channel"
+        "skip", description="after the deadline: report it and go on, wait until `bytes` are held, or stop the channel"
     )
     bytes: Size = setting("64MiB", "how much may wait behind gaps; at the cap the oldest gap is decided", gt=0)
 
@@ -152,7 +152,7 @@ class RouteSettings(Options):
     window: Literal["memory", "disk"] = Field(
         "memory", description="disk: everything received is also written at once, so that a killed bridge loses nothing"
     )
-    memory: Size = setting("64MiB", "what waits in memory before it goes to disk, for each channel", gt=0)
+    memory: Size = setting("64MiB", "what waits in memory before it goes to disk, for each channel", ge=65536)
     spool: Size = setting("1GiB", "bytes on disk, shared by the sinks of the route", ge=0)
     keep: Duration = setting("5s", "how long what was acknowledged is kept, for a broker whose tail moves back", ge=0)
     overload: Literal["drop-oldest", "drop-newest", "stop"] = Field(

@@ -231,7 +231,8 @@ class Resolver:
                 else table
                 for name, table in channels.items()
             }
-        return validate(named.loaded.options, data, named.table, self._report)
+        table = named.table._replace(channel_keys=named.engine_keys)
+        return validate(named.loaded.options, data, table, self._report)
 
     def _channels(self, model: type[D], named: _Named) -> dict[str, D] | None:
         """The engine's settings of every channel table, None where one is wrong."""

@@ -70,7 +70,8 @@ class Report:
 class Table(NamedTuple):
     """One table of the document: where it is, what kind it is, how it is called in errors, which keys it may have.
 
-    `inherited`: its data were merged with those of the table around it, which reports its own problems.
+    `inherited`: its data were merged with those of the table around it, which reports its own problems. `channel_keys`: what
+    its `channel.NAME` tables may have besides their declaration.
     """
 
     path: Path
@@ -78,6 +79,7 @@ class Table(NamedTuple):
     what: str
     known: Iterable[str]
     inherited: bool = False
+    channel_keys: Iterable[str] = ()
 
 
 def validate(model: type[M], data: Mapping[str, Any], table: Table, report: Report) -> M | None:
@@ -112,10 +114,12 @@ def _add(details: ErrorDetails, data: Mapping[str, Any], table: Table, report: R
     elif details["type"] == "extra_forbidden":
         inner = _model(model, location[:-1])
         names = list(table.known) if len(location) == 1 else keys_of(inner) if inner else []
+        if len(location) == 3 and location[0] == "channel":
+            names += table.channel_keys
         what = table.what if len(location) == 1 else f"`{dotted(location[:-1])}`"
         report.unknown(place, table.scope, what, names)
     else:
-        text, hint = _words(details)
+        text, hint = _words(details, _written(data, location, details["input"]))
         report.add(place, "literal_secret" if text.startswith("a secret ") else "bad_value", text, hint=hint)
 
 
@@ -130,7 +134,14 @@ def _real(location: tuple[str | int, ...], data: Any) -> Path:
     return tuple(real)
 
 
-def _words(details: ErrorDetails) -> tuple[str, str]:
+def _written(data: Any, location: Path, value: Any) -> Any:
+    """The value as the document has it, where `value` was made from a text."""
+    for part in location:
+        data = data[part]
+    return data if isinstance(data, str) else value
+
+
+def _words(details: ErrorDetails, value: Any) -> tuple[str, str]:
     """Text and hint of a value that is not accepted."""
     raised = details.get("ctx", {}).get("error")
     if isinstance(raised, AddressError):
@@ -138,9 +149,10 @@ def _words(details: ErrorDetails) -> tuple[str, str]:
     if raised is not None or details["type"] == "value_error":
         text, _, hint = (str(raised) if raised is not None else details["msg"]).partition("; ")
         return text, hint
-    value = details["input"]
-    message = details["msg"].replace("Input should be", "must be").replace("Input", "it")
+    message = details["msg"].replace("Input should be", "must be").removeprefix("Input ")
     message = message[:1].lower() + message[1:]
+    if details["type"] == "too_short":
+        message = "must not be empty"
     if details["type"] == "literal_error":
         message = f"must be one of {details['ctx']['expected']}".replace(" or ", ", ").replace("'", '"')
     shown = f"{value!r} " if isinstance(value, str | int | float) else ""
