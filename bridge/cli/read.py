@@ -79,6 +79,9 @@ def command(
     numbers that retention removed.
     """
     wanted = Wanted(Bound.parse(first), Bound.parse(last), session)
+    for low, high in zip(wanted.first, wanted.last, strict=False):
+        if isinstance(low, int) and isinstance(high, int) and low > high:
+            raise typer.BadParameter(f"--from {first} is behind --to {last}")
     loaded = load_config(config)
     return asyncio.run(_read(loaded, _sink(loaded, sink), channel, wanted, form))
 

@@ -71,9 +71,8 @@ def _fetch(url: str) -> dict[str, Any]:
         with opener.open(url, timeout=TIMEOUT) as answer:
             body = json.loads(answer.read(MAX_ANSWER))
     except urllib.error.HTTPError as error:
-        raise Unavailable(
-            f"{url} answers {error.code} {error.reason}", hint="`allow` in [bridge] says who may ask"
-        ) from None
+        what = "`allow` in [bridge] says who may ask" if error.code == 403 else "is it a bridge that answers there?"
+        raise Unavailable(f"{url} answers {error.code} {error.reason}", hint=what) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         hint = "is the bridge running? `admin` in [bridge] is where it answers"

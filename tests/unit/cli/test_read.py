@@ -132,6 +132,11 @@ def test_formats(config: str, capsysbinary: pytest.CaptureFixture[bytes]) -> Non
         (["lan", "feed"], "sink 'lan' (multicast) is no message store"),
         (["store", "fed"], "it holds feed"),
         (["store", "feed", "--from", "yesterday"], "'yesterday' is no time"),
+        (["store", "feed", "--from", "9", "--to", "8"], "--from 9 is behind --to 8"),
+        (
+            ["store", "feed", "--from", "2025-01-02T00:00:00Z", "--to", "2025-01-01T00:00:00Z"],
+            "is behind --to 2025-01-01",
+        ),
     ],
 )
 def test_mistakes(arguments: list[str], said: str, config: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,9 +117,9 @@ def test_a_newer_bridge_is_understood_or_refused(
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        status, body = {"/status": (200, b'{"format": 1}'), "/no/status": (403, b""), "/x/status": (200, b"hello")}[
-            self.path
-        ]
+        status, body = {"/status": (200, b'{"format": 1}'), "/no/status": (403, b""), "/x/status": (200, b"hello")}.get(
+            self.path, (404, b"")
+        )
         self.send_response(status)
         self.end_headers()
         self.wfile.write(body)
@@ -143,7 +143,11 @@ def test_it_asks_over_http(server: str, monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     assert main(["status", server, "--json"]) == 0
     assert main(["status", f"{server}/no"]) == 69
-    assert "answers 403" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "answers 403" in said
+    assert "`allow`" in said
+    assert main(["status", f"{server}/other"]) == 69
+    assert "is it a bridge that answers there?" in capsys.readouterr().err
     assert main(["status", f"{server}/x"]) == 69
     assert main(["status", "http://127.0.0.1:1"]) == 69
     assert "is the bridge running?" in capsys.readouterr().err
