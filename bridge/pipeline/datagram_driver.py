@@ -230,7 +230,9 @@ class DatagramDriver:
     def _account(self, ws: WindowStream, first: int) -> Account:
         account = self._accounts.get(ws)
         if account is None:
-            account = self._accounts[ws] = Account(ws, first, self._sink, self._losses)
+            account = self._accounts[ws] = Account(
+                ws, first, self._sink, self._losses, end=self._cursor.adopted_end(ws)
+            )
             self._fold()
             account.resolve(ws.stream, first)
         return account

@@ -8,11 +8,11 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bridge.api import DatagramSink, Item, Stream
+from bridge.api import DatagramSink, Item, Stream, StreamInfo
 from bridge.config.registry import load
 from bridge.config.resolved import (
     DatagramSinkConfig,
@@ -100,9 +100,9 @@ class Route:
     # Start and end
 
     def make_log(self, channel: str, marks: Marks, raw_point: Callable[[], RawPoint | None]) -> ArrivalLog:
-        """The arrival log of a channel, on this route's part of the disk."""
+        """The arrival log of a channel. Not below `spool`: there every name is a sink's."""
         return ArrivalLog(
-            self._directory / channel / "arrivals",
+            self._app.config.state / "arrivals" / self.name / channel,
             limit=self.config.settings.spool,
             blocking=self._app.calls.run,
             emit=self._app.events.emit,
@@ -247,6 +247,7 @@ class Route:
             self._app.events.emit,
             Backoff(random.random),
             lookup=self._lookup(sink),
+            registry=self._registry(sink, channel),
         )
 
     def _lookup(self, sink: MessageSinkConfig) -> Lookup | None:
@@ -264,6 +265,22 @@ class Route:
                 await store.close()
 
         return lookup
+
+    def _registry(self, sink: MessageSinkConfig, channel: str) -> Callable[[], Awaitable[list[StreamInfo]]] | None:
+        """Reads the streams that a sink's own store knows, for what an earlier run left of an older session."""
+        if not sink.capabilities.store:
+            return None
+        context = self._contexts[sink.name]
+
+        async def streams() -> list[StreamInfo]:
+            store = load("store", sink.kind)(sink.options, context)
+            await store.open()
+            try:
+                return list(await store.streams(channel))
+            finally:
+                await store.close()
+
+        return streams
 
     def _datagram_driver(self, sink: DatagramSinkConfig, channel: str, found: RouteChannel) -> DatagramDriver:
         settings = sink.for_channel(channel)

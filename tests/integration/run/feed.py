@@ -15,6 +15,7 @@ class Publisher(threading.Thread):
     def __init__(self, lines: Sequence[tuple[str, int]], channel: str, rate: float = 6000, session: int = 1) -> None:
         super().__init__(daemon=True)
         self.sent: list[float] = [0.0]  # time.monotonic() by number; number 0 is not sent
+        self.late: list[tuple[float, float]] = []  # (when, how much later than due): the machine stood still
         self._lines = lines
         self._codec = codec("native", channel=channel_number(channel))
         self._session = session.to_bytes(8, "big")
@@ -42,6 +43,12 @@ class Publisher(threading.Thread):
             due += self._pause
             if (ahead := due - time.monotonic()) > 0.002:
                 time.sleep(ahead)
+            elif ahead < -0.01:
+                self.late.append((time.monotonic(), -ahead))
+
+    def lateness(self, before: float) -> float:
+        """How far behind the machine let this publisher fall in the second before that time: others fell behind as well."""
+        return max((late for at, late in self.late if before - 1 <= at <= before + 0.1), default=0.0)
 
     def stop(self) -> None:
         """End, and say the next number twice, so that the receiver knows the tail."""
