@@ -215,7 +215,15 @@ class SinkLife(MessageSuite):
         rest = len(found) < len(script.messages)
         await writer.write(script.from_number(found[-1].number + 1 if found else 0))
         await writer.drain(*[script] * rest)
-        demand_equal(await self.found(place), script.messages, "stored in the end")
+        if self.claims("readable_tail"):
+            demand_equal(await self.found(place), script.messages, "stored in the end")
+            return
+        # At least once: what the object that was closed still had under way may come before what is sent again.
+        payloads = [message.payload for message in await self.found(place)]
+        wanted = [message.payload for message in script.messages]
+        known = len(found)
+        demand_equal(payloads[:known], wanted[:known], "stored before")
+        demand_equal(payloads[known - len(wanted) :] if rest else [], wanted[known:], "stored in the end")
 
     @sink_behaviour("close may be called again, in any way, and without an open.")
     async def test_close_is_idempotent(self, place: Place) -> None:
