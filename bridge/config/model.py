@@ -101,7 +101,10 @@ class DatagramSourceSettings(_DatagramSettings):
         "1ms", "how long datagrams may wait in the socket to be taken together", ge=0.0001, le=1
     )
     max_jump: int = Field(
-        1_000_000, ge=1, description="numbers that one packet may leap ahead without a second one; not for raw"
+        1_000_000,
+        ge=1,
+        description="numbers that one packet may leap ahead at most without a second one; less where "
+        "reordering does not explain it; not for raw",
     )
     silent_after: Duration = setting("5s", "a line without a datagram for so long is reported", gt=0)
     quarantine: bool = Field(False, description="keep a sample of datagrams that are no packets with their event")

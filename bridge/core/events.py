@@ -60,7 +60,7 @@ class SessionRefused(NamedTuple):
 
 
 class JumpConfirmed(NamedTuple):
-    """The sender really went forward by more than `max_jump`."""
+    """The sender really went forward by more than reordering explains, or by more than `max_jump`."""
 
     stream: Stream
     first: int

@@ -126,7 +126,7 @@ CODES: dict[str, Code] = {
     "jump_confirmed": Code(
         "warning",
         "yes",
-        "The sender went forward by more than `max_jump` numbers; those between are missing.",
+        "The sender went forward by more than reordering explains or `max_jump` allows; the numbers between are missing.",
         "Ask the publisher.",
     ),
     "conflict": Code(
